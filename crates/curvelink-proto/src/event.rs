@@ -1,0 +1,332 @@
+//! What happens on links, as one list: the log, the monitor, metrics and the audit trail share it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::keys::Fingerprint;
+use crate::mechanism::MechanismName;
+use crate::peer::{Peer, PeerAddress};
+
+/// Something that happened on one endpoint of a socket.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LinkEvent {
+    /// The endpoint that was bound or connected, as the application wrote it or as it was resolved.
+    pub endpoint: Arc<str>,
+    /// The other side, once there is one.
+    pub address: Option<PeerAddress>,
+    /// What happened.
+    pub kind: LinkEventKind,
+}
+
+impl LinkEvent {
+    /// Puts an event together.
+    #[must_use]
+    pub const fn new(
+        endpoint: Arc<str>,
+        address: Option<PeerAddress>,
+        kind: LinkEventKind,
+    ) -> Self {
+        Self {
+            endpoint,
+            address,
+            kind,
+        }
+    }
+}
+
+/// One line for a log; no octet of a peer's choosing is in it but its socket address.
+impl fmt::Display for LinkEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.endpoint)?;
+        if let Some(address) = &self.address {
+            write!(f, " peer {address}")?;
+        }
+        write!(f, ": {}", self.kind)
+    }
+}
+
+/// What happened. The stable ids (`CLnnnn`) are those of [`LinkEventKind::id`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum LinkEventKind {
+    /// A listener is open.
+    Listening,
+    /// A listener could not accept: usually no file descriptor is left.
+    AcceptFailed,
+    /// A connection was accepted; nothing is known of the peer yet.
+    Accepted,
+    /// A connection was made; the handshake begins.
+    Connected,
+    /// Connecting failed, or the connection ended; the next attempt follows after this time.
+    Retrying {
+        /// How long until the next attempt.
+        after: Duration,
+        /// What the operating system said of the last attempt, where it failed there.
+        error: Option<std::io::ErrorKind>,
+    },
+    /// The handshake is done and the policy said yes.
+    HandshakeSucceeded(Arc<Peer>),
+    /// The connection was refused, by us or by the peer.
+    Refused(Refusal),
+    /// A link that was up has ended.
+    Disconnected {
+        /// Why, where the protocol knows; `None` when the peer closed or the network failed.
+        reason: Option<Reason>,
+        /// Whole messages that came in.
+        received: u64,
+        /// Whole messages that were written.
+        sent: u64,
+    },
+    /// A peer asked for, or sent, a topic outside its rights; the link stays up.
+    Denied {
+        /// What it tried.
+        action: Action,
+        /// The name that the policy gave the peer.
+        name: Option<Arc<str>>,
+        /// How often on this link since the last such event, at least 1.
+        count: u64,
+    },
+    /// An endpoint was unbound or disconnected, or its socket was closed.
+    Closed,
+}
+
+impl LinkEventKind {
+    /// The stable id of the catalogue, where the event has one.
+    #[must_use]
+    pub const fn id(&self) -> Option<&'static str> {
+        match self {
+            Self::HandshakeSucceeded(_) => Some("CL1001"),
+            Self::Refused(_) => Some("CL1002"),
+            Self::Disconnected { .. } => Some("CL1003"),
+            Self::Denied { .. } => Some("CL1020"),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for LinkEventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listening => f.write_str("listening"),
+            Self::AcceptFailed => f.write_str("cannot accept a connection"),
+            Self::Accepted => f.write_str("accepted"),
+            Self::Connected => f.write_str("connected"),
+            Self::Retrying { after, error } => {
+                if let Some(error) = error {
+                    write!(f, "{error}; ")?;
+                }
+                write!(f, "next attempt in {} ms", after.as_millis())
+            }
+            Self::HandshakeSucceeded(peer) => write!(f, "admitted {peer}"),
+            Self::Refused(refusal) => write!(f, "{refusal}"),
+            Self::Disconnected {
+                reason: Some(reason),
+                ..
+            } => write!(f, "disconnected: {reason}"),
+            Self::Disconnected { reason: None, .. } => f.write_str("disconnected"),
+            Self::Denied {
+                action,
+                name,
+                count,
+            } => {
+                write!(f, "denied: {action} outside the rights of ")?;
+                write!(
+                    f,
+                    "{} ({count} times)",
+                    name.as_deref().unwrap_or("the peer")
+                )
+            }
+            Self::Closed => f.write_str("closed"),
+        }
+    }
+}
+
+/// What a peer tried outside its rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Action {
+    /// To publish a topic.
+    Publish,
+    /// To subscribe to a prefix.
+    Subscribe,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
+        })
+    }
+}
+
+/// A refused connection: who, when in the connection's life, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// Who refused. [`Side::Peer`] is a claim of the network's, never authenticated.
+    pub by: Side,
+    /// How far the connection had come.
+    pub stage: Stage,
+    /// Why.
+    pub reason: Reason,
+    /// The mechanism that this side demanded.
+    pub mechanism: MechanismName,
+    /// The peer's long-term key, where the handshake had proven it.
+    pub fingerprint: Option<Fingerprint>,
+    /// The ZAP status, where a policy decided.
+    pub status: Option<u16>,
+}
+
+impl Refusal {
+    /// A refusal without key and status; set the fields that are known.
+    #[must_use]
+    pub const fn new(by: Side, stage: Stage, reason: Reason, mechanism: MechanismName) -> Self {
+        Self {
+            by,
+            stage,
+            reason,
+            mechanism,
+            fingerprint: None,
+            status: None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = match self.by {
+            Side::Us => "refused",
+            Side::Peer => "refused by the peer",
+        };
+        write!(
+            f,
+            "{by} at {}: {} ({})",
+            self.stage, self.reason, self.mechanism
+        )?;
+        if let Some(fingerprint) = &self.fingerprint {
+            write!(f, " key {fingerprint}")?;
+        }
+        self.status
+            .map_or(Ok(()), |status| write!(f, " status {status}"))
+    }
+}
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "a link has two ends")]
+pub enum Side {
+    /// This process.
+    Us,
+    /// The other end, as far as unauthenticated octets can tell.
+    Peer,
+}
+
+/// How far a connection had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Before any octet: addresses, slots, sockets.
+    Transport,
+    /// The 64 octets of the greeting.
+    Greeting,
+    /// The mechanism's commands.
+    Handshake,
+    /// The policy's verdict.
+    Admission,
+    /// Messages.
+    Traffic,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Transport => "transport",
+            Self::Greeting => "greeting",
+            Self::Handshake => "handshake",
+            Self::Admission => "admission",
+            Self::Traffic => "traffic",
+        })
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
+        /// Why a connection was refused or cut: stable codes for logs, metrics and rules.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason, for tables and tests.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code: lower case and dashes; never changes once released.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The first octets were no ZMTP greeting.
+    NotZmtp = "not-zmtp",
+    /// ZMTP 1.0 or 2.0.
+    LegacyVersion = "legacy-version",
+    /// The two sides demand different mechanisms.
+    MechanismMismatch = "mechanism-mismatch",
+    /// The client was given another server key.
+    WrongServerKey = "wrong-server-key",
+    /// The vouch is for another server or connection.
+    BadVouch = "bad-vouch",
+    /// A key of low order.
+    WeakKey = "weak-key",
+    /// Octets that the grammar does not allow.
+    Malformed = "malformed",
+    /// A frame, message or metadata over its limit.
+    TooLarge = "too-large",
+    /// An encrypted frame lost, repeated or out of order.
+    Nonce = "nonce",
+    /// Socket types that do not talk to each other.
+    SocketType = "socket-type",
+    /// A deadline passed.
+    Timeout = "timeout",
+    /// The policy said no without saying more (ZAP 400).
+    Denied = "denied",
+    /// The policy does not list the key.
+    UnknownKey = "unknown-key",
+    /// The policy does not list the user, or the password is another.
+    UnknownUser = "unknown-user",
+    /// The policy lists the peer, not for this domain.
+    DomainDenied = "domain-denied",
+    /// The policy does not admit this mechanism.
+    MechanismDenied = "mechanism-denied",
+    /// The policy does not admit the address.
+    AddressDenied = "address-denied",
+    /// The key's time is over, or has not begun.
+    KeyExpired = "key-expired",
+    /// The policy asks to come back later (ZAP 300).
+    Temporary = "temporary",
+    /// No handler, or it failed, was slow, or answered what RFC 27 does not allow (ZAP 500).
+    HandlerError = "handler-error",
+    /// Too many connections or attempts.
+    RateLimited = "rate-limited",
+    /// The routing id belongs to a live peer.
+    RoutingId = "routing-id",
+    /// Clear text beyond this host, without the override.
+    ClearText = "clear-text",
+    /// The peer closed without a reason that can be told.
+    Closed = "closed",
+    /// A fault of this process: no random octets, a mechanism that breaks its contract.
+    Internal = "internal",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}

@@ -1,0 +1,3 @@
+//! CURVE (RFC 25, 26).
+
+pub(crate) mod nacl;
