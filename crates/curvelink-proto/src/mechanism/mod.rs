@@ -14,6 +14,8 @@
 pub(crate) mod curve;
 pub(crate) mod null;
 pub(crate) mod plain;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::fmt;
 
@@ -302,7 +304,7 @@ pub struct HandshakeCx<'a> {
     pub(crate) zap_domain: &'a str,
 }
 
-impl HandshakeCx<'_> {
+impl<'a> HandshakeCx<'a> {
     /// Sends a command frame.
     ///
     /// # Errors
@@ -313,13 +315,13 @@ impl HandshakeCx<'_> {
 
     /// Our metadata, encoded as READY and INITIATE carry it.
     #[must_use]
-    pub fn metadata(&self) -> &[u8] {
+    pub fn metadata(&self) -> &'a [u8] {
         self.metadata
     }
 
     /// The ZAP domain of our socket; empty when it has none.
     #[must_use]
-    pub const fn zap_domain(&self) -> &str {
+    pub const fn zap_domain(&self) -> &'a str {
         self.zap_domain
     }
 
