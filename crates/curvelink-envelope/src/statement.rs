@@ -1,0 +1,425 @@
+//! The statement: what is signed about a message, as an in-toto Statement v1.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::hex;
+use crate::json;
+use crate::malformed::Malformed;
+use crate::time::Timestamp;
+use crate::trailer::MAX_STATEMENT;
+
+const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+/// The predicate type of a message. It names the rules of this module and is not a page to visit.
+pub const PREDICATE_TYPE: &str = "https://curvelink.dev/message/v1";
+
+/// I-JSON (RFC 7493): JavaScript and jq lose greater integers.
+pub(crate) const MAX_INTEGER: u64 = (1 << 53) - 1;
+const MAX_NAME: usize = 255;
+
+/// What a signer states about one message.
+///
+/// Its octets are JSON; a reader refuses repeated keys, integers from 2^53 on, subjects that are
+/// not `frame/0`, `frame/1`, ... in order, and unknown members other than in the predicate, where
+/// they are ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statement {
+    /// Who says so: 1 to 255 octets without control characters.
+    pub signer: String,
+    /// Whom it is for: 1 to 255 octets without control characters.
+    pub audience: String,
+    /// The signer's run: greater than every epoch that the same key used before.
+    pub epoch: u64,
+    /// The number of this message among all of the key's messages in the epoch, from 0.
+    pub seq: u64,
+    /// The number of this message among those of the same topic in the epoch, from 0.
+    pub tseq: u64,
+    /// Where the topic stood when the epoch before ended; only beside `tseq` 0, and only when the
+    /// signer knows.
+    pub prev: Option<Position>,
+    /// When the message was signed, by the signer's clock.
+    pub time: Timestamp,
+    /// Frame 0. JSON is text, so a topic that is not UTF-8 cannot be signed.
+    pub topic: String,
+    /// The media type of the body: 1 to 255 printable ASCII characters.
+    pub content_type: String,
+    /// SHA-256 of each frame, the topic first.
+    pub frames: Vec<[u8; 32]>,
+}
+
+/// A place in the numbering of one topic by one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Position {
+    /// The signer's run.
+    pub epoch: u64,
+    /// The number of the last message of the topic in that run.
+    pub tseq: u64,
+}
+
+impl Position {
+    pub(crate) fn new(epoch: u64, tseq: u64) -> Self {
+        Self { epoch, tseq }
+    }
+}
+
+impl Statement {
+    /// Reads a statement strictly.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] when any rule is broken.
+    pub fn parse(octets: &[u8]) -> Result<Self, Malformed> {
+        if !(1..=MAX_STATEMENT).contains(&octets.len()) {
+            return Err(Malformed::StatementLength);
+        }
+        if !json::is_unambiguous(octets) {
+            return Err(Malformed::Json);
+        }
+        let wire: Wire<'_> = serde_json::from_slice(octets).map_err(|_| Malformed::Json)?;
+        let statement = wire.read()?;
+        match statement.broken_rule() {
+            Some(field) => Err(Malformed::Field { field }),
+            None => Ok(statement),
+        }
+    }
+
+    /// The octets to sign. Who calls has checked [`Self::broken_rule`].
+    pub(crate) fn to_octets(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(&Wire::of(self))
+    }
+
+    /// The first member whose value breaks a rule.
+    pub(crate) fn broken_rule(&self) -> Option<&'static str> {
+        let prev_is_early = self
+            .prev
+            .is_none_or(|prev| self.tseq == 0 && prev.epoch < self.epoch);
+        let prev_is_small = self.prev.is_none_or(|prev| prev.tseq <= MAX_INTEGER);
+        [
+            ("signer", is_name(&self.signer)),
+            ("aud", is_name(&self.audience)),
+            ("epoch", self.epoch <= MAX_INTEGER),
+            ("seq", self.seq <= MAX_INTEGER),
+            ("tseq", self.tseq <= self.seq),
+            ("prev", prev_is_early && prev_is_small),
+            ("contentType", is_content_type(&self.content_type)),
+            ("subject", !self.frames.is_empty()),
+        ]
+        .into_iter()
+        .find_map(|(field, holds)| (!holds).then_some(field))
+    }
+}
+
+/// Whether `text` can name a signer or an audience.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=MAX_NAME).contains(&text.len()) && !text.contains(char::is_control)
+}
+
+/// Whether `text` can be a media type.
+pub(crate) fn is_content_type(text: &str) -> bool {
+    is_name(text) && text.is_ascii()
+}
+
+/// SHA-256 of every frame.
+pub(crate) fn digests(frames: &[impl AsRef<[u8]>]) -> Vec<[u8; 32]> {
+    frames
+        .iter()
+        .map(|frame| Sha256::digest(frame).into())
+        .collect()
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire<'a> {
+    #[serde(rename = "_type")]
+    statement_type: Text<'a>,
+    subject: Vec<Subject<'a>>,
+    #[serde(rename = "predicateType")]
+    predicate_type: Text<'a>,
+    predicate: Predicate<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Subject<'a> {
+    name: Text<'a>,
+    digest: DigestSet<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DigestSet<'a> {
+    sha256: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Predicate<'a> {
+    signer: Text<'a>,
+    aud: Text<'a>,
+    epoch: u64,
+    seq: u64,
+    tseq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prev: Option<Position>,
+    time: Text<'a>,
+    topic: Text<'a>,
+    content_type: Text<'a>,
+}
+
+/// Borrowed when written, owned when read: an escaped string cannot be borrowed.
+type Text<'a> = std::borrow::Cow<'a, str>;
+
+impl<'a> Wire<'a> {
+    fn of(statement: &'a Statement) -> Self {
+        let subject = |(index, digest)| Subject {
+            name: format!("frame/{index}").into(),
+            digest: DigestSet {
+                sha256: hex::encode(digest).into(),
+            },
+        };
+        Self {
+            statement_type: STATEMENT_TYPE.into(),
+            subject: statement.frames.iter().enumerate().map(subject).collect(),
+            predicate_type: PREDICATE_TYPE.into(),
+            predicate: Predicate {
+                signer: (&statement.signer).into(),
+                aud: (&statement.audience).into(),
+                epoch: statement.epoch,
+                seq: statement.seq,
+                tseq: statement.tseq,
+                prev: statement.prev,
+                time: statement.time.to_string().into(),
+                topic: (&statement.topic).into(),
+                content_type: (&statement.content_type).into(),
+            },
+        }
+    }
+
+    fn read(self) -> Result<Statement, Malformed> {
+        let broken = |field| Malformed::Field { field };
+        if self.statement_type != STATEMENT_TYPE {
+            return Err(broken("_type"));
+        }
+        if self.predicate_type != PREDICATE_TYPE {
+            return Err(broken("predicateType"));
+        }
+        let frame = |(index, subject): (usize, &Subject<'_>)| {
+            let named_in_order = subject.name == format!("frame/{index}");
+            hex::decode(&subject.digest.sha256).filter(|_| named_in_order)
+        };
+        let frames: Option<_> = self.subject.iter().enumerate().map(frame).collect();
+        let predicate = self.predicate;
+        Ok(Statement {
+            signer: predicate.signer.into_owned(),
+            audience: predicate.aud.into_owned(),
+            epoch: predicate.epoch,
+            seq: predicate.seq,
+            tseq: predicate.tseq,
+            prev: predicate.prev,
+            time: predicate.time.parse().map_err(|_| broken("time"))?,
+            topic: predicate.topic.into_owned(),
+            content_type: predicate.content_type.into_owned(),
+            frames: frames.ok_or(broken("subject"))?,
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) fn statement() -> Statement {
+        Statement {
+            signer: "ci-scanner".into(),
+            audience: "hub.example".into(),
+            epoch: 1_795_305_600_123,
+            seq: 42,
+            tseq: 0,
+            prev: Some(Position::new(1_795_305_600_122, 7)),
+            time: "2026-11-22T00:00:00.123Z".parse().expect("a time"),
+            topic: "findings/sast/bandit".into(),
+            content_type: "application/sarif+json".into(),
+            frames: digests(&[b"findings/sast/bandit".as_slice(), b"{}"]),
+        }
+    }
+
+    fn text() -> String {
+        String::from_utf8(statement().to_octets().expect("writes")).expect("UTF-8")
+    }
+
+    /// The statement's text with the one `from` in it made `to`.
+    fn edited(from: &str, to: &str) -> Result<Statement, Malformed> {
+        let text = text();
+        assert_eq!(
+            text.matches(from).count(),
+            1,
+            "{from} stands once in {text}"
+        );
+        Statement::parse(text.replace(from, to).as_bytes())
+    }
+
+    #[test]
+    fn the_text_is_the_one_that_the_format_shows() {
+        assert_eq!(
+            text(),
+            concat!(
+                r#"{"_type":"https://in-toto.io/Statement/v1","subject":["#,
+                r#"{"name":"frame/0","digest":{"sha256":"#,
+                r#""93e51f8865e733f8d59ceb8f995e492d47ed16a506a4a268ef3bd7ef9e0a490f"}},"#,
+                r#"{"name":"frame/1","digest":{"sha256":"#,
+                r#""44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}}],"#,
+                r#""predicateType":"https://curvelink.dev/message/v1","predicate":{"#,
+                r#""signer":"ci-scanner","aud":"hub.example","epoch":1795305600123,"seq":42,"#,
+                r#""tseq":0,"prev":{"epoch":1795305600122,"tseq":7},"#,
+                r#""time":"2026-11-22T00:00:00.123Z","topic":"findings/sast/bandit","#,
+                r#""contentType":"application/sarif+json"}}"#,
+            )
+        );
+        assert_eq!(Statement::parse(text().as_bytes()), Ok(statement()));
+    }
+
+    #[test]
+    fn unknown_predicate_members_are_ignored_and_others_refused() {
+        assert_eq!(
+            edited(r#""seq":"#, r#""new":[{"a":1}],"seq":"#),
+            Ok(statement())
+        );
+        assert_eq!(
+            edited(r#"{"_type""#, r#"{"new":1,"_type""#),
+            Err(Malformed::Json)
+        );
+        assert_eq!(
+            edited(r#"{"name":"frame/0""#, r#"{"uri":"x","name":"frame/0""#),
+            Err(Malformed::Json)
+        );
+        assert_eq!(
+            edited(r#"{"epoch":"#, r#"{"new":1,"epoch":"#),
+            Err(Malformed::Json)
+        );
+    }
+
+    #[test]
+    fn a_repeated_key_is_refused_wherever_it_stands() {
+        for (from, to) in [
+            (r#"{"_type":"#, r#"{"_type":"x","_type":"#),
+            (r#""seq":42"#, r#""seq":41,"seq":42"#),
+            (r#""seq":42"#, r#""new":1,"new":1,"seq":42"#),
+            (r#""seq":42"#, r#""new":{"a":1,"a":1},"seq":42"#),
+            (
+                r#"{"name":"frame/0""#,
+                r#"{"name":"frame/0","name":"frame/0""#,
+            ),
+            (r#""tseq":0"#, "\"tseq\":0,\"\\u0074seq\":0"),
+        ] {
+            assert_eq!(edited(from, to), Err(Malformed::Json), "{to}");
+        }
+    }
+
+    #[test]
+    fn each_rule_has_its_field() {
+        for (from, to, field) in [
+            (
+                "in-toto.io/Statement/v1",
+                "in-toto.io/Statement/v0.1",
+                "_type",
+            ),
+            ("message/v1", "message/v2", "predicateType"),
+            ("frame/0", "frame/1000", "subject"),
+            ("frame/1", "frame/01", "subject"),
+            ("44136f", "44136F", "subject"),
+            ("44136f", "44136", "subject"),
+            ("ci-scanner", "", "signer"),
+            ("ci-scanner", "ci\\nscanner", "signer"),
+            ("hub.example", "", "aud"),
+            (
+                "\"epoch\":1795305600123",
+                "\"epoch\":9007199254740992",
+                "epoch",
+            ),
+            ("\"seq\":42", "\"seq\":9007199254740992", "seq"),
+            ("\"tseq\":0", "\"tseq\":43", "tseq"),
+            ("\"tseq\":0", "\"tseq\":1", "prev"),
+            ("\"epoch\":1795305600122", "\"epoch\":1795305600123", "prev"),
+            ("\"tseq\":7", "\"tseq\":9007199254740992", "prev"),
+            ("00:00.123Z", "00:00.123+00:00", "time"),
+            ("application/sarif+json", "", "contentType"),
+            ("application/sarif+json", "\u{e9}", "contentType"),
+        ] {
+            assert_eq!(
+                edited(from, to),
+                Err(Malformed::Field { field }),
+                "{from} -> {to}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_and_members_of_another_type_are_refused() {
+        for (from, to) in [
+            ("\"seq\":42", "\"seq\":-1"),
+            ("\"seq\":42", "\"seq\":42.0"),
+            ("\"seq\":42", "\"seq\":4.2e1"),
+            ("\"seq\":42", "\"seq\":\"42\""),
+            ("\"seq\":42", "\"seq\":18446744073709551616"),
+            ("\"seq\":42,", ""),
+            (r#""aud":"hub.example","#, ""),
+            ("\"topic\":\"findings", "\"topic\":\"\\ud800findings"),
+        ] {
+            assert_eq!(edited(from, to), Err(Malformed::Json), "{to}");
+        }
+        let no_frames = Statement {
+            frames: Vec::new(),
+            ..statement()
+        };
+        let octets = no_frames.to_octets().expect("writes");
+        assert_eq!(
+            Statement::parse(&octets),
+            Err(Malformed::Field { field: "subject" })
+        );
+    }
+
+    #[test]
+    fn every_truncation_and_anything_behind_the_end_is_refused() {
+        let text = text();
+        for length in 1..text.len() {
+            let cut = &text.as_bytes()[..length];
+            assert_eq!(
+                Statement::parse(cut),
+                Err(Malformed::Json),
+                "{length} octets"
+            );
+        }
+        assert_eq!(
+            Statement::parse(format!("{text}{{}}").as_bytes()),
+            Err(Malformed::Json)
+        );
+        assert_eq!(Statement::parse(b""), Err(Malformed::StatementLength));
+        let long = format!("{text}{}", " ".repeat(MAX_STATEMENT));
+        assert_eq!(
+            Statement::parse(long.as_bytes()),
+            Err(Malformed::StatementLength)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_topic_comes_back(topic in "\\PC*|.*") {
+            let sent = Statement { topic, ..statement() };
+            let octets = sent.to_octets().expect("writes");
+            prop_assert_eq!(Statement::parse(&octets), Ok(sent));
+        }
+
+        #[test]
+        fn no_edit_makes_the_parser_panic(at in 0_usize..500, octet in any::<u8>()) {
+            let mut octets = text().into_bytes();
+            let at = at % octets.len();
+            octets[at] = octet;
+            let _ = Statement::parse(&octets);
+        }
+    }
+}
