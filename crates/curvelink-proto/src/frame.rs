@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// Bodies up to this size are kept inside the frame itself: copying so few octets costs less than
 /// the shared counter of a slice, and a small kept frame does not pin the block it was read into.
@@ -142,6 +142,12 @@ impl<const N: usize> PartialEq<&[u8; N]> for Frame {
 impl From<Bytes> for Frame {
     fn from(octets: Bytes) -> Self {
         Self::inline(&octets).unwrap_or(Self(Repr::Shared(octets)))
+    }
+}
+
+impl From<BytesMut> for Frame {
+    fn from(octets: BytesMut) -> Self {
+        Self::inline(&octets).unwrap_or_else(|| Self(Repr::Shared(octets.freeze())))
     }
 }
 

@@ -1,6 +1,22 @@
-//! placeholder
-#![allow(missing_docs)]
+//! ZMTP 3.1 without I/O: octets in, events and octets out.
+//!
+//! This crate is the protocol half of curvelink. It holds no socket, reads no clock, starts no
+//! thread and asks no policy: time, random octets and verdicts are passed in, so every handshake
+//! can be replayed octet for octet in a test. The runtime half is the crate `curvelink`.
+//!
+//! * [`Engine`] is one connection; its documentation gives the order of calls.
+//! * [`Mechanism`] → [`Handshake`] → [`Sealer`] and [`Opener`] are the open traits of security
+//!   mechanisms; [`Null`], [`Plain`] and [`Curve`] are written against them alone, and so can be
+//!   any other crate's.
+//! * [`Message`] and [`Frame`] are what applications send; [`Backlog`] is how messages wait.
+//! * [`ZapHandler`] decides who is let in; [`LinkEvent`] tells what happened.
+//!
+//! What is deliberately absent: ZMTP 1.0 and 2.0, which know no security; negotiation of
+//! mechanisms; any way to `Ready` without an [`Admitted`] token.
+
+mod backlog;
 mod endpoint;
+mod engine;
 mod entropy;
 mod error;
 mod event;
@@ -13,18 +29,31 @@ mod rights;
 mod socket_type;
 mod wire;
 pub mod z85;
-mod zap;
+pub mod zap;
 
-pub use endpoint::*;
-pub use entropy::*;
-pub use error::*;
-pub use event::*;
-pub use frame::Frame;
-pub use keys::*;
-pub use mechanism::*;
-pub use message::*;
-pub use peer::*;
-pub use rights::*;
-pub use socket_type::*;
-pub use wire::{command::Command, metadata::Metadata};
-pub use zap::*;
+pub use crate::backlog::Backlog;
+pub use crate::endpoint::{Endpoint, EndpointError, Host};
+pub use crate::engine::config::{EngineConfig, Heartbeat, Limits, OnDeny};
+pub use crate::engine::outbound::Written;
+pub use crate::engine::{Engine, Event};
+pub use crate::entropy::{Entropy, OsEntropy};
+pub use crate::error::{EntropyError, KeyError, MechanismError, ProtocolError};
+pub use crate::event::{Action, LinkEvent, LinkEventKind, Reason, Refusal, Side, Stage};
+pub use crate::frame::Frame;
+pub use crate::keys::{Fingerprint, KeyPair, PublicKey, SecretKey};
+// pub use crate::mechanism::curve::Curve;
+// pub use crate::mechanism::null::Null;
+// pub use crate::mechanism::plain::Plain;
+pub use crate::mechanism::{
+    Admitted, FrameFlags, Handshake, HandshakeCx, Mechanism, MechanismName, Opener, Properties,
+    Protection, Ready, Sealer, Step,
+};
+pub use crate::message::{Iter, Message};
+pub use crate::peer::{Peer, PeerAddress};
+pub use crate::rights::{Rights, Topics};
+pub use crate::socket_type::SocketType;
+pub use crate::wire::command::Command;
+pub use crate::wire::metadata::Metadata;
+pub use crate::zap::{
+    BoxFuture, Credentials, Password, ZapHandler, ZapReply, ZapRequest, ZapStatus,
+};

@@ -1,0 +1,201 @@
+//! Messages that wait to be written: framed plaintext with message boundaries.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::message::Message;
+use crate::wire::command;
+use crate::wire::frame_header::FrameHeader;
+
+/// Bodies of this size and more are shared, not copied: from here on a write of their own costs
+/// less than the copy.
+const SHARE: usize = 4 * 1024;
+
+/// Whole messages and commands in the order they were accepted, already framed as ZMTP frames.
+///
+/// Framing at once, in the sender's own turn, is cheaper than queueing messages and framing them
+/// later. The octets are plaintext, so a backlog outlives the connection that it waits for: what
+/// was not wholly written can go out again on the next one.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    /// Complete chunks, in order; a shared body is a chunk of its own.
+    chunks: VecDeque<Bytes>,
+    /// What follows the chunks.
+    tail: BytesMut,
+    /// The framed octets of each entry.
+    entries: VecDeque<usize>,
+    octets: usize,
+}
+
+impl Backlog {
+    /// A backlog of nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many messages and commands wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many framed octets wait.
+    #[must_use]
+    pub const fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// Appends a message; gives its framed octets. A message without frames appends nothing.
+    pub fn push(&mut self, message: &Message) -> usize {
+        let before = self.tail.len();
+        let mut shared = 0;
+        let mut left = message.len();
+        let mut framed = 0;
+        for frame in message {
+            left -= 1;
+            FrameHeader::message(frame.len(), left > 0).write(&mut self.tail);
+            match frame.as_shared() {
+                Some(body) if body.len() >= SHARE => {
+                    framed += self.tail.len() - if framed == 0 { before } else { 0 };
+                    self.chunks.push_back(self.tail.split().freeze());
+                    self.chunks.push_back(body.clone());
+                    shared += body.len();
+                }
+                _ => self.tail.extend_from_slice(frame),
+            }
+        }
+        framed += self.tail.len() - if framed == 0 { before } else { 0 };
+        self.enter(framed + shared, message.is_empty())
+    }
+
+    /// Appends a subscription, or its end, in the form of ZMTP 3.1; gives its framed octets.
+    pub fn push_subscription(&mut self, prefix: &[u8], subscribe: bool) -> usize {
+        let before = self.tail.len();
+        let name = if subscribe { command::SUBSCRIBE } else { command::CANCEL };
+        let _always_named = command::write(&mut self.tail, name, prefix);
+        self.enter(self.tail.len() - before, false)
+    }
+
+    fn enter(&mut self, octets: usize, nothing: bool) -> usize {
+        if nothing {
+            return 0;
+        }
+        self.entries.push_back(octets);
+        self.octets += octets;
+        octets
+    }
+
+    /// Appends all that `later` holds.
+    pub fn append(&mut self, mut later: Self) {
+        if !self.tail.is_empty() {
+            self.chunks.push_back(self.tail.split().freeze());
+        }
+        self.chunks.append(&mut later.chunks);
+        self.tail = later.tail;
+        self.entries.append(&mut later.entries);
+        self.octets += later.octets;
+    }
+
+    /// Takes all, leaving the empty backlog with its memory.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let chunks = std::mem::take(&mut self.chunks);
+        let tail = self.tail.split();
+        let entries = std::mem::take(&mut self.entries);
+        Self { chunks, tail, entries, octets: std::mem::take(&mut self.octets) }
+    }
+
+    pub(crate) fn from_parts(chunks: VecDeque<Bytes>, entries: VecDeque<usize>) -> Self {
+        let octets = entries.iter().sum();
+        Self { chunks, tail: BytesMut::new(), entries, octets }
+    }
+
+    /// The octets in chunks, and the length of each entry.
+    pub(crate) fn into_parts(mut self) -> (VecDeque<Bytes>, VecDeque<usize>) {
+        if !self.tail.is_empty() {
+            self.chunks.push_back(self.tail.freeze());
+        }
+        (self.chunks, self.entries)
+    }
+}
+
+/// Walks the frames of chunks that a [`Backlog`] made: a header and its body stand in one chunk,
+/// or the body is the whole next chunk.
+pub(crate) struct Frames<'a> {
+    chunks: std::collections::vec_deque::Iter<'a, Bytes>,
+    rest: &'a [u8],
+}
+
+impl<'a> Frames<'a> {
+    pub(crate) fn of(chunks: &'a VecDeque<Bytes>) -> Self {
+        Self { chunks: chunks.iter(), rest: &[] }
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = (FrameHeader, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.rest.is_empty() {
+            self.rest = self.chunks.next()?;
+        }
+        let (header, length) = FrameHeader::parse(self.rest, usize::MAX).ok().flatten()?;
+        let after = self.rest.get(length..)?;
+        if header.length > 0 && after.is_empty() {
+            self.rest = &[];
+            return Some((header, self.chunks.next()?));
+        }
+        let (body, rest) = after.split_at_checked(header.length)?;
+        self.rest = rest;
+        Some((header, body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(backlog: Backlog) -> Vec<(bool, Vec<u8>)> {
+        let (chunks, entries) = backlog.into_parts();
+        let octets: usize = chunks.iter().map(Bytes::len).sum();
+        assert_eq!(octets, entries.iter().sum::<usize>());
+        Frames::of(&chunks).map(|(header, body)| (header.flags.more, body.to_vec())).collect()
+    }
+
+    #[test]
+    fn frames_of_every_size_are_walked_as_they_were_pushed() {
+        let mut backlog = Backlog::new();
+        let mut expected = Vec::new();
+        for size in [0, 1, 62, 63, 255, 256, SHARE - 1, SHARE, SHARE + 1, 100_000] {
+            backlog.push(&vec![7; size].into());
+            expected.push((false, vec![7; size]));
+            backlog.push(&[vec![1; size], vec![], vec![2; size]].into());
+            expected.extend([(true, vec![1; size]), (true, vec![]), (false, vec![2; size])]);
+        }
+        assert_eq!(backlog.push(&Message::new()), 0);
+        assert_eq!(backlog.len(), 20);
+        assert_eq!(frames(backlog), expected);
+    }
+
+    #[test]
+    fn appending_keeps_the_order_and_the_count() {
+        let mut backlog = Backlog::new();
+        backlog.push(&"a".into());
+        let mut later = backlog.take();
+        assert!(backlog.is_empty() && backlog.octets() == 0);
+        backlog.push(&"b".into());
+        later.append(backlog);
+        later.push(&"c".into());
+        assert_eq!((later.len(), later.octets()), (3, 9));
+        let bodies: Vec<_> = frames(later).into_iter().map(|(_, body)| body).collect();
+        assert_eq!(bodies, [b"a", b"b", b"c"]);
+    }
+}

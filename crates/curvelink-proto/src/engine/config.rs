@@ -1,0 +1,116 @@
+//! What an engine is told before it starts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::mechanism::Mechanism;
+use crate::socket_type::SocketType;
+use crate::wire::metadata::{self, IDENTITY, SOCKET_TYPE};
+
+/// The configuration that all connections of one socket share.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EngineConfig {
+    /// Our socket's type.
+    pub socket_type: SocketType,
+    /// The security mechanism of our side.
+    pub mechanism: Arc<dyn Mechanism>,
+    /// The routing id that we ask the peer to use; up to 255 octets, not beginning with 0, empty
+    /// for none.
+    pub routing_id: Bytes,
+    /// The domain in questions to the policy; empty for none. Up to 255 octets.
+    pub zap_domain: Arc<str>,
+    /// What the peer is told when the policy refuses it.
+    pub on_deny: OnDeny,
+    /// Sizes.
+    pub limits: Limits,
+    /// Time for the peer's greeting. Default 2 s.
+    pub greeting_timeout: Duration,
+    /// Time for greeting, handshake and verdict together. Default 5 s.
+    pub handshake_timeout: Duration,
+    /// PING and PONG.
+    pub heartbeat: Heartbeat,
+}
+
+impl EngineConfig {
+    /// Defaults for a type and a mechanism.
+    #[must_use]
+    pub fn new(socket_type: SocketType, mechanism: Arc<dyn Mechanism>) -> Self {
+        Self {
+            socket_type,
+            mechanism,
+            routing_id: Bytes::new(),
+            zap_domain: Arc::from(""),
+            on_deny: OnDeny::Error,
+            limits: Limits::default(),
+            greeting_timeout: Duration::from_secs(2),
+            handshake_timeout: Duration::from_secs(5),
+            heartbeat: Heartbeat::default(),
+        }
+    }
+
+    /// Our metadata. As libzmq does it, only the types that are addressed by a routing id send
+    /// one, and they send it even if it is empty.
+    pub(crate) fn metadata(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        metadata::write(&mut out, SOCKET_TYPE, self.socket_type.name().as_bytes());
+        if matches!(self.socket_type, SocketType::Req | SocketType::Dealer | SocketType::Router) {
+            metadata::write(&mut out, IDENTITY, &self.routing_id);
+        }
+        out.freeze()
+    }
+}
+
+/// What a refused peer is told. RFC 26 says both: "INITIATE" to close without a word, "ERROR" to
+/// send one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum OnDeny {
+    /// ERROR with the status (400 or 500), as libzmq does; 300 closes without a word.
+    #[default]
+    Error,
+    /// Nothing: a stranger does not learn whether the policy knows it.
+    Close,
+}
+
+/// Sizes that a peer must keep to. Each is checked before memory is set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The octets of a whole multipart message. Default 16 MiB; what one peer can make us hold
+    /// while it sends one message.
+    pub message: usize,
+    /// The frames of a message. Default 1024.
+    pub frames: usize,
+    /// The octets of a subscription's prefix. Default 4 KiB.
+    pub topic: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { message: 16 << 20, frames: 1024, topic: 4 << 10 }
+    }
+}
+
+/// When to ask a silent peer for a sign of life (RFC 37, "The PING and PONG Commands").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Heartbeat {
+    /// Silence after which a PING goes out; zero: never. Default 30 s.
+    pub interval: Duration,
+    /// Silence after a PING that ends the connection. Default 30 s.
+    pub timeout: Duration,
+    /// How long the peer may wait for our next octet, told in each PING; zero: for ever. At most
+    /// 65.5 s goes out: libzmq multiplies the field by 100 in 16 bits and drops the peer above
+    /// that. Default zero.
+    pub ttl: Duration,
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        let interval = Duration::from_secs(30);
+        Self { interval, timeout: interval, ttl: Duration::ZERO }
+    }
+}

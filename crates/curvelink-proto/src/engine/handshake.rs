@@ -1,0 +1,202 @@
+//! From the first octet to Ready: greeting, the mechanism's steps, the policy's verdict.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use super::config::OnDeny;
+use super::{Engine, Event, State};
+use crate::error::{MechanismError, ProtocolError};
+use crate::event::Stage;
+use crate::mechanism::{
+    Admitted, Handshake, HandshakeCx, MechanismName, Provenance, Ready, Step,
+};
+use crate::peer::Peer;
+use crate::rights::Rights;
+use crate::socket_type::SocketType;
+use crate::wire::command::{self, Command, ERROR};
+use crate::wire::greeting;
+use crate::wire::metadata::{IDENTITY, Metadata, SOCKET_TYPE};
+use crate::zap::{Credentials, ZapReply, ZapRequest, ZapStatus};
+
+/// The largest frame before Ready, octets.
+const MAX_COMMAND: usize = 16 * 1024;
+
+/// The longest routing id, octets (RFC 37, "Metadata").
+const MAX_ROUTING_ID: usize = 255;
+
+impl Engine {
+    pub(super) fn parse_greeting(&mut self) -> Result<bool, ProtocolError> {
+        let name = self.config.mechanism.name();
+        let Some(minor) = greeting::check(self.inbound.octets(), name)? else {
+            return Ok(false);
+        };
+        self.inbound.skip(greeting::LENGTH);
+        self.minor = minor.min(1);
+        self.deadline = Some((self.handshake_ends, "the handshake"));
+        let mut handshake = self.config.mechanism.handshake();
+        let step = self.run(|cx| handshake.start(cx));
+        self.take_step(handshake, step)?;
+        Ok(true)
+    }
+
+    pub(super) fn parse_handshake(&mut self) -> Result<bool, ProtocolError> {
+        let Some((flags, body)) = self.inbound.frame(MAX_COMMAND)? else {
+            return Ok(false);
+        };
+        if !flags.command {
+            return Err(ProtocolError::Malformed("handshake: a message came before its end"));
+        }
+        let command = Command::parse(&body).ok_or(ProtocolError::Malformed("command"))?;
+        if command.is(ERROR) {
+            // Nobody vouches for an ERROR: it ends this connection and decides nothing else.
+            return Err(ProtocolError::RefusedByPeer { status: command.error_status() });
+        }
+        let mut handshake = self.take_handshake()?;
+        let step = self.run(|cx| handshake.on_command(command, cx));
+        self.take_step(handshake, step)?;
+        Ok(true)
+    }
+
+    /// The verdict on [`Event::Authenticate`].
+    pub(super) fn judge(&mut self, reply: ZapReply, now: Instant) -> Result<(), ProtocolError> {
+        let State::Authenticating(_) = self.state else {
+            return Ok(());
+        };
+        if let Some((_, what)) = self.deadline.filter(|(deadline, _)| now >= *deadline) {
+            return Err(ProtocolError::Timeout(what));
+        }
+        if reply.status != ZapStatus::Admitted {
+            let status = reply.status.code();
+            if self.config.on_deny == OnDeny::Error && reply.status != ZapStatus::Temporary {
+                let mut out = BytesMut::new();
+                let plain = self.config.mechanism.name() == MechanismName::PLAIN;
+                command::write_error(&mut out, status, plain);
+                self.outbound.push_raw(out.freeze());
+            }
+            return Err(ProtocolError::Denied { status, reason: reply.reason });
+        }
+        let mut handshake = self.take_handshake()?;
+        self.verdict = Some(reply);
+        let step = self.run(|cx| handshake.on_admitted(Admitted::by_policy(), cx));
+        self.take_step(handshake, step)
+    }
+
+    fn take_handshake(&mut self) -> Result<Box<dyn Handshake>, ProtocolError> {
+        let stage = self.stage();
+        match std::mem::replace(&mut self.state, State::Closed(stage)) {
+            State::Handshake(handshake) | State::Authenticating(handshake) => Ok(handshake),
+            _ => Err(ProtocolError::NotAdmitted),
+        }
+    }
+
+    /// Runs one step of a mechanism; what it sends is kept apart until the step is accepted.
+    fn run<T>(
+        &mut self,
+        step: impl FnOnce(&mut HandshakeCx<'_>) -> Result<T, MechanismError>,
+    ) -> (Result<T, MechanismError>, Bytes) {
+        let mut out = BytesMut::new();
+        let result = step(&mut HandshakeCx {
+            out: &mut out,
+            metadata: &self.metadata,
+            entropy: &mut *self.entropy,
+            zap_domain: &self.config.zap_domain,
+        });
+        (result, out.freeze())
+    }
+
+    fn take_step(
+        &mut self,
+        handshake: Box<dyn Handshake>,
+        (step, out): (Result<Step, MechanismError>, Bytes),
+    ) -> Result<(), ProtocolError> {
+        match step? {
+            Step::Continue => self.state = State::Handshake(handshake),
+            Step::Authenticate { credentials, metadata } => {
+                let request = self.request(credentials, metadata.as_ref())?;
+                self.state = State::Authenticating(handshake);
+                self.events.push_back(Event::Authenticate(request));
+            }
+            Step::Ready(ready) => self.finish(ready)?,
+        }
+        self.outbound.push_raw(out);
+        Ok(())
+    }
+
+    fn request(
+        &mut self,
+        credentials: Credentials,
+        metadata: Option<&Metadata>,
+    ) -> Result<ZapRequest, ProtocolError> {
+        if let Credentials::Curve(key) = &credentials {
+            self.claimed = Some(key.fingerprint());
+        }
+        let routing_id = match metadata {
+            Some(metadata) => {
+                self.socket_type(metadata)?;
+                routing_id(metadata)?
+            }
+            None => Bytes::new(),
+        };
+        Ok(ZapRequest {
+            domain: self.config.zap_domain.clone(),
+            address: self.address,
+            endpoint: self.endpoint.clone(),
+            routing_id,
+            mechanism: self.config.mechanism.name(),
+            credentials,
+        })
+    }
+
+    fn finish(&mut self, ready: Ready) -> Result<(), ProtocolError> {
+        let verdict = self.verdict.take();
+        let mechanism = &self.config.mechanism;
+        let decided = match ready.admitted.provenance() {
+            Provenance::Policy => verdict.is_some(),
+            Provenance::ServerProven => !mechanism.as_server(),
+            Provenance::Anyone => !mechanism.properties().asks_policy,
+        };
+        if !decided {
+            return Err(ProtocolError::NotAdmitted);
+        }
+        let peer = Arc::new(Peer {
+            address: self.address,
+            mechanism: mechanism.name(),
+            key: ready.key,
+            socket_type: self.socket_type(&ready.metadata)?,
+            routing_id: routing_id(&ready.metadata)?,
+            minor: self.minor,
+            rights: verdict.as_ref().map_or(Rights::all(), |reply| reply.rights.clone()),
+            name: verdict.map(|reply| reply.user_id),
+        });
+        let (sealer, opener) = match ready.protection {
+            Some(protection) => (Some(protection.sealer), Some(protection.opener)),
+            None => (None, None),
+        };
+        self.deadline = None;
+        self.events.push_back(Event::Ready(peer.clone()));
+        self.state = State::Ready { peer, sealer, opener };
+        debug_assert_eq!(self.stage(), Stage::Traffic);
+        Ok(())
+    }
+
+    fn socket_type(&self, metadata: &Metadata) -> Result<SocketType, ProtocolError> {
+        metadata
+            .property(SOCKET_TYPE)
+            .and_then(|name| SocketType::from_name(name))
+            .filter(|theirs| self.config.socket_type.talks_to(*theirs))
+            .ok_or(ProtocolError::SocketType)
+    }
+}
+
+/// The routing id that the peer asks for. Ids that begin with 0 are ours to make.
+fn routing_id(metadata: &Metadata) -> Result<Bytes, ProtocolError> {
+    match metadata.property(IDENTITY) {
+        None => Ok(Bytes::new()),
+        Some(id) if id.len() > MAX_ROUTING_ID || id.first() == Some(&0) => {
+            Err(ProtocolError::Malformed("routing id: over 255 octets or beginning with 0"))
+        }
+        Some(id) => Ok(id.clone()),
+    }
+}

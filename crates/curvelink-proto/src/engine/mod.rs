@@ -1,0 +1,358 @@
+//! One ZMTP connection without the connection.
+
+pub(crate) mod config;
+mod handshake;
+mod heartbeat;
+mod inbound;
+pub(crate) mod outbound;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::backlog::Backlog;
+use crate::engine::config::EngineConfig;
+use crate::engine::heartbeat::Pulse;
+use crate::engine::inbound::Inbound;
+use crate::engine::outbound::{Outbound, Written};
+use crate::entropy::Entropy;
+use crate::error::ProtocolError;
+use crate::event::{Reason, Refusal, Side, Stage};
+use crate::keys::Fingerprint;
+use crate::mechanism::{Handshake, Opener, Sealer};
+use crate::message::Message;
+use crate::peer::{Peer, PeerAddress};
+use crate::wire::command::PING;
+use crate::wire::greeting;
+use crate::zap::{ZapReply, ZapRequest};
+
+/// One ZMTP connection, without the connection: octets in, events and octets out.
+///
+/// The engine holds no socket, reads no clock and asks no policy. Its methods are of four kinds:
+///
+/// * **getters**: [`stage`](Self::stage), [`wants_input`](Self::wants_input),
+///   [`backlog_room`](Self::backlog_room), [`peer`](Self::peer), …
+/// * **`handle_*`**, from the network, the policy and the clock:
+///   [`handle_input`](Self::handle_input) after octets were added to
+///   [`read_buf`](Self::read_buf), [`handle_verdict`](Self::handle_verdict),
+///   [`handle_timeout`](Self::handle_timeout), [`handle_close`](Self::handle_close);
+/// * **commands** from the application: [`send`](Self::send);
+/// * **`poll_*`**, the work that is left for the driver: [`poll_transmit`](Self::poll_transmit)
+///   with [`advance_transmit`](Self::advance_transmit), [`poll_event`](Self::poll_event),
+///   [`poll_timeout`](Self::poll_timeout).
+///
+/// After any call of the second or third kind the driver polls transmit, event and timeout, in
+/// this order, until there is nothing left. After an error the engine takes no more input; what
+/// `poll_transmit` still shows (an ERROR command) may be written before the connection is closed.
+///
+/// ```text
+///            64 octets          mechanism: Step           200
+/// Greeting ────────────▶ Handshake ─────────▶ Authenticating ───▶ (Handshake) ───▶ Ready
+///     │                     │    └──────────────── no policy needed ───────────────▲
+///     └── anything else ────┴──▶ Closed ◀── 300, 400, 500, deadline, bad octet ────┘
+/// ```
+///
+/// While `Authenticating`, nothing of the peer's is parsed and the deadline keeps running. Before
+/// `Ready`, frames are commands of at most 16 KiB.
+///
+/// RFC 37, "Formal Grammar"; RFC 26 and 24 in their mechanisms.
+pub struct Engine {
+    config: Arc<EngineConfig>,
+    address: PeerAddress,
+    endpoint: Arc<str>,
+    entropy: Box<dyn Entropy>,
+    metadata: Bytes,
+    state: State,
+    /// When the current stage of the handshake is over; `None` once ready or closed.
+    deadline: Option<(Instant, &'static str)>,
+    handshake_ends: Instant,
+    minor: u8,
+    /// The policy's yes, from its verdict to the end of the handshake.
+    verdict: Option<ZapReply>,
+    /// The peer's key as a verdict was asked on it: for events about a refusal.
+    claimed: Option<Fingerprint>,
+    inbound: Inbound,
+    outbound: Outbound,
+    events: VecDeque<Event>,
+    pulse: Pulse,
+}
+
+enum State {
+    Greeting,
+    Handshake(Box<dyn Handshake>),
+    Authenticating(Box<dyn Handshake>),
+    Ready { peer: Arc<Peer>, sealer: Option<Box<dyn Sealer>>, opener: Option<Box<dyn Opener>> },
+    Closed(Stage),
+}
+
+impl State {
+    const fn stage(&self) -> Stage {
+        match self {
+            Self::Greeting => Stage::Greeting,
+            Self::Handshake(_) => Stage::Handshake,
+            Self::Authenticating(_) => Stage::Admission,
+            Self::Ready { .. } => Stage::Traffic,
+            Self::Closed(stage) => *stage,
+        }
+    }
+}
+
+/// What the driver has to act on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// Ask the policy, then call [`Engine::handle_verdict`].
+    Authenticate(ZapRequest),
+    /// The handshake is done: messages may flow.
+    Ready(Arc<Peer>),
+    /// A whole message.
+    Message(Message),
+    /// The peer subscribes to a prefix (publishers only).
+    Subscribe(Bytes),
+    /// The peer cancels one subscription to a prefix (publishers only).
+    Cancel(Bytes),
+}
+
+/// How many octets may wait to be written before [`Engine::backlog_room`] says no.
+const BATCH: usize = 256 * 1024;
+
+impl Engine {
+    /// An engine for a connection that was just made; its greeting is ready to be written.
+    ///
+    /// `endpoint` is ours, as events and the policy name it. Idle cost: about 1 KiB.
+    #[must_use]
+    pub fn new(
+        config: Arc<EngineConfig>,
+        address: PeerAddress,
+        endpoint: Arc<str>,
+        entropy: Box<dyn Entropy>,
+        now: Instant,
+    ) -> Self {
+        let mechanism = &config.mechanism;
+        let greeting = greeting::write(mechanism.name(), mechanism.as_server());
+        let mut outbound = Outbound::default();
+        outbound.push_raw(Bytes::copy_from_slice(&greeting));
+        Self {
+            metadata: config.metadata(),
+            pulse: Pulse::new(config.heartbeat, now),
+            deadline: Some((now + config.greeting_timeout, "the peer's greeting")),
+            handshake_ends: now + config.handshake_timeout,
+            config,
+            address,
+            endpoint,
+            entropy,
+            state: State::Greeting,
+            minor: 1,
+            verdict: None,
+            claimed: None,
+            inbound: Inbound::default(),
+            outbound,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// How far the connection has come; after its end, how far it had come.
+    #[must_use]
+    pub const fn stage(&self) -> Stage {
+        self.state.stage()
+    }
+
+    /// The peer, once the handshake is done and until the end.
+    #[must_use]
+    pub const fn peer(&self) -> Option<&Arc<Peer>> {
+        match &self.state {
+            State::Ready { peer, .. } => Some(peer),
+            _ => None,
+        }
+    }
+
+    /// Whether octets should be read from the connection: not while the policy is asked, and not
+    /// after the end.
+    #[must_use]
+    pub const fn wants_input(&self) -> bool {
+        !matches!(self.state, State::Authenticating(_) | State::Closed(_))
+    }
+
+    /// Whether [`send`](Self::send) should be given more: when ready, and not before most of what
+    /// it was given is written.
+    #[must_use]
+    pub const fn backlog_room(&self) -> bool {
+        matches!(self.state, State::Ready { .. }) && self.outbound.octets() < BATCH
+    }
+
+    /// Whether something waits to be written.
+    #[must_use]
+    pub const fn wants_output(&self) -> bool {
+        self.outbound.octets() > 0
+    }
+
+    /// What an event about this error says of the connection.
+    #[must_use]
+    pub fn refusal(&self, error: &ProtocolError) -> Refusal {
+        let by = match error {
+            ProtocolError::RefusedByPeer { .. } | ProtocolError::ClosedEarly { .. } => Side::Peer,
+            _ => Side::Us,
+        };
+        let mechanism = self.config.mechanism.name();
+        let mut refusal = Refusal::new(by, self.stage(), error.reason(), mechanism);
+        refusal.fingerprint = self.claimed;
+        refusal.status = match error {
+            ProtocolError::Denied { status, .. } => Some(*status),
+            ProtocolError::RefusedByPeer { status } => *status,
+            _ => None,
+        };
+        refusal
+    }
+
+    /// The buffer that the driver reads into: it has room for a good read, more once reads fill
+    /// it. Call [`handle_input`](Self::handle_input) after octets were added.
+    pub fn read_buf(&mut self) -> &mut BytesMut {
+        self.inbound.read_buf()
+    }
+
+    /// Parses what was read.
+    ///
+    /// # Errors
+    /// Whatever the peer did that this stage does not allow. The engine is closed then.
+    pub fn handle_input(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        if self.inbound.arrived() {
+            self.pulse.heard(now);
+        }
+        let result = self.parse();
+        self.close_on_error(result)
+    }
+
+    fn parse(&mut self) -> Result<(), ProtocolError> {
+        loop {
+            let progress = match self.state {
+                State::Greeting => self.parse_greeting()?,
+                State::Handshake(_) => self.parse_handshake()?,
+                State::Ready { .. } => return self.parse_traffic(),
+                State::Authenticating(_) | State::Closed(_) => false,
+            };
+            if !progress {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the policy's answer to [`Event::Authenticate`]; ignored if nothing was asked.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Denied`] for every answer but 200; what the mechanism makes of a 200.
+    pub fn handle_verdict(&mut self, reply: ZapReply, now: Instant) -> Result<(), ProtocolError> {
+        let result = self.judge(reply, now).and_then(|()| self.parse());
+        self.close_on_error(result)
+    }
+
+    /// Does what is due at `now`.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Timeout`] when a deadline of the handshake or of the heartbeat has passed.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        let result = self.tick(now);
+        self.close_on_error(result)
+    }
+
+    fn tick(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        if let Some((_, what)) = self.deadline.filter(|(deadline, _)| now >= *deadline) {
+            return Err(ProtocolError::Timeout(what));
+        }
+        let State::Ready { peer, sealer, .. } = &mut self.state else {
+            return Ok(());
+        };
+        if let Some(ttl) = self.pulse.tick(now)?
+            && peer.minor > 0
+        {
+            self.outbound.push_control(PING, &ttl, sealer.as_deref_mut().map(|s| s as _))?;
+        }
+        Ok(())
+    }
+
+    /// Takes note that the peer has closed its side; gives the error that this means, or `None`
+    /// when a link that was ready simply ended.
+    pub fn handle_close(&mut self) -> Option<ProtocolError> {
+        let stage = self.stage();
+        let reason = match &self.state {
+            State::Greeting if self.inbound.is_empty() => Reason::NotZmtp,
+            State::Greeting | State::Authenticating(_) => Reason::Closed,
+            State::Handshake(handshake) => handshake.closed_early(),
+            State::Ready { .. } | State::Closed(_) => {
+                self.state = State::Closed(stage);
+                return None;
+            }
+        };
+        self.state = State::Closed(stage);
+        Some(ProtocolError::ClosedEarly { reason, stage })
+    }
+
+    fn close_on_error(&mut self, result: Result<(), ProtocolError>) -> Result<(), ProtocolError> {
+        if result.is_err() {
+            self.state = State::Closed(self.stage());
+            self.deadline = None;
+        }
+        result
+    }
+
+    /// Hands messages over to be written. Before the handshake is done they are dropped: ask
+    /// [`backlog_room`](Self::backlog_room) first.
+    ///
+    /// # Errors
+    /// What the mechanism's sealer says: its counter has come to its end.
+    pub fn send(&mut self, backlog: Backlog) -> Result<(), ProtocolError> {
+        let State::Ready { peer, sealer, .. } = &mut self.state else {
+            return Ok(());
+        };
+        let legacy = peer.minor == 0;
+        let sealer = sealer.as_deref_mut().map(|sealer| sealer as _);
+        let result = self.outbound.push_backlog(backlog, sealer, legacy);
+        self.close_on_error(result)
+    }
+
+    /// Shows what to write, as at most `slices.len()` chunks; gives how many it set.
+    pub fn poll_transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.outbound.poll_transmit(slices)
+    }
+
+    /// Takes note that octets were written; gives the messages that this finished.
+    pub fn advance_transmit(&mut self, octets: usize) -> Written {
+        self.outbound.advance(octets)
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Ready { peer, .. } if peer.minor > 0 => self.pulse.deadline(),
+            State::Ready { .. } | State::Closed(_) => None,
+            _ => self.deadline.map(|(deadline, _)| deadline),
+        }
+    }
+
+    /// Takes back the messages that were not written whole, for the next connection.
+    #[must_use]
+    pub fn take_unsent(&mut self) -> Backlog {
+        self.outbound.take_unsent()
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("socket_type", &self.config.socket_type)
+            .field("address", &self.address)
+            .field("stage", &self.stage())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,304 @@
+//! Backlogs and commands -> octets to write, and back to a backlog what was not written.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::backlog::{Backlog, Frames};
+use crate::error::{MechanismError, ProtocolError};
+use crate::mechanism::Sealer;
+use crate::wire::command::{self, CANCEL, Command, SUBSCRIBE};
+use crate::wire::frame_header::{FrameHeader, MAX_HEADER};
+
+/// Most PONGs that wait to be written: a peer that pings without reading gets no more.
+const MAX_CONTROL: usize = 16;
+
+/// The octets that wait to be written, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Outbound {
+    wire: VecDeque<Bytes>,
+    wire_octets: usize,
+    /// What the wire octets are, entry by entry.
+    entries: VecDeque<Entry>,
+    /// Of the first entry, what has been written.
+    written: usize,
+    /// The plaintext of the entries that are messages, kept until they are written whole.
+    plain: VecDeque<Bytes>,
+    control: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    wire: usize,
+    /// Framed plaintext octets of a message; 0 for what the engine itself sends.
+    plain: usize,
+}
+
+/// What a write has finished.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// Messages, counting subscriptions, that are on their way whole.
+    pub messages: usize,
+    /// Their framed plaintext octets, as the backlog counted them.
+    pub octets: usize,
+}
+
+impl Outbound {
+    pub(crate) const fn octets(&self) -> usize {
+        self.wire_octets
+    }
+
+    /// Appends octets of the engine's own: greeting, handshake, ERROR.
+    pub(crate) fn push_raw(&mut self, octets: Bytes) {
+        if !octets.is_empty() {
+            self.enter(octets.len(), 0);
+            self.wire_octets += octets.len();
+            self.wire.push_back(octets);
+        }
+    }
+
+    fn enter(&mut self, wire: usize, plain: usize) {
+        self.entries.push_back(Entry { wire, plain });
+    }
+
+    /// Appends a command of traffic, sealed where frames are; drops it if too many wait.
+    pub(crate) fn push_control(
+        &mut self,
+        name: &str,
+        body: &[u8],
+        sealer: Option<&mut dyn Sealer>,
+    ) -> Result<(), ProtocolError> {
+        if self.control >= MAX_CONTROL {
+            return Ok(());
+        }
+        self.control += 1;
+        let mut clear = BytesMut::new();
+        let _always_named = command::write(&mut clear, name, body);
+        let octets = match sealer {
+            None => clear.freeze(),
+            Some(sealer) => {
+                let chunks = VecDeque::from([clear.freeze()]);
+                let mut sealed = BytesMut::new();
+                for (header, body) in Frames::of(&chunks) {
+                    seal_frame(sealer, header, body, &mut sealed)?;
+                }
+                sealed.freeze()
+            }
+        };
+        self.push_raw(octets);
+        Ok(())
+    }
+
+    /// Appends a backlog. `legacy` is a peer of ZMTP 3.0, which knows subscriptions as messages.
+    pub(crate) fn push_backlog(
+        &mut self,
+        backlog: Backlog,
+        sealer: Option<&mut dyn Sealer>,
+        legacy: bool,
+    ) -> Result<(), ProtocolError> {
+        let (chunks, lengths) = backlog.into_parts();
+        if sealer.is_none() && !legacy {
+            for length in lengths {
+                self.enter(length, length);
+                self.wire_octets += length;
+            }
+            self.wire.extend(chunks.iter().cloned());
+        } else {
+            self.encode(&chunks, &lengths, sealer, legacy)?;
+        }
+        self.plain.extend(chunks);
+        Ok(())
+    }
+
+    fn encode(
+        &mut self,
+        chunks: &VecDeque<Bytes>,
+        lengths: &VecDeque<usize>,
+        mut sealer: Option<&mut dyn Sealer>,
+        legacy: bool,
+    ) -> Result<(), ProtocolError> {
+        let plain: usize = lengths.iter().sum();
+        let mut out = BytesMut::with_capacity(plain + lengths.len() * 64);
+        let mut frames = Frames::of(chunks);
+        for length in lengths {
+            let before = out.len();
+            loop {
+                let (header, body) =
+                    frames.next().ok_or(ProtocolError::Malformed("backlog of our own"))?;
+                let old;
+                let (header, body) = if legacy && header.flags.command {
+                    old = subscription_of_3_0(body);
+                    (FrameHeader::message(old.len(), false), &old[..])
+                } else {
+                    (header, body)
+                };
+                match &mut sealer {
+                    Some(sealer) => seal_frame(*sealer, header, body, &mut out)?,
+                    None => {
+                        header.write(&mut out);
+                        out.extend_from_slice(body);
+                    }
+                }
+                if !header.flags.more {
+                    break;
+                }
+            }
+            self.enter(out.len() - before, *length);
+        }
+        self.wire_octets += out.len();
+        self.wire.push_back(out.freeze());
+        Ok(())
+    }
+
+    /// Shows what to write next, at most `slices.len()` chunks; gives how many it showed.
+    pub(crate) fn poll_transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut shown = 0;
+        for (slice, chunk) in slices.iter_mut().zip(&self.wire) {
+            *slice = IoSlice::new(chunk);
+            shown += 1;
+        }
+        shown
+    }
+
+    /// Takes note that this many octets were written.
+    pub(crate) fn advance(&mut self, octets: usize) -> Written {
+        let octets = octets.min(self.wire_octets);
+        self.wire_octets -= octets;
+        let mut left = octets;
+        while let Some(chunk) = self.wire.front_mut().filter(|_| left > 0) {
+            let step = left.min(chunk.len());
+            chunk.advance(step);
+            left -= step;
+            if chunk.is_empty() {
+                self.wire.pop_front();
+            }
+        }
+        self.written += octets;
+        let mut done = Written::default();
+        while let Some(entry) = self.entries.front().copied().filter(|e| e.wire <= self.written) {
+            self.entries.pop_front();
+            self.written -= entry.wire;
+            if entry.plain == 0 {
+                self.control = self.control.saturating_sub(1);
+            } else {
+                done.messages += 1;
+                done.octets += entry.plain;
+            }
+        }
+        self.forget_plain(done.octets);
+        done
+    }
+
+    fn forget_plain(&mut self, mut octets: usize) {
+        while let Some(chunk) = self.plain.front_mut().filter(|_| octets > 0) {
+            let step = octets.min(chunk.len());
+            chunk.advance(step);
+            octets -= step;
+            if chunk.is_empty() {
+                self.plain.pop_front();
+            }
+        }
+    }
+
+    /// Takes back every message that was not written whole, for another connection: the peer
+    /// cannot have had the end of a message that was cut, so it will not come twice.
+    pub(crate) fn take_unsent(&mut self) -> Backlog {
+        let taken = std::mem::take(self);
+        let lengths = taken.entries.iter().map(|entry| entry.plain).filter(|plain| *plain > 0);
+        Backlog::from_parts(taken.plain, lengths.collect())
+    }
+}
+
+fn seal_frame(
+    sealer: &mut dyn Sealer,
+    header: FrameHeader,
+    body: &[u8],
+    out: &mut BytesMut,
+) -> Result<(), MechanismError> {
+    let length = sealer.sealed_len(body.len());
+    out.reserve(MAX_HEADER + length);
+    // The real flags are inside: outside, every frame is a message of one frame (libzmq's reading
+    // of RFC 26, "MESSAGE Command").
+    FrameHeader::message(length, false).write(out);
+    sealer.seal(header.flags, body, out)
+}
+
+/// A subscription as ZMTP 3.0 has it: a message of 1 or 0 and the prefix.
+fn subscription_of_3_0(command: &[u8]) -> Vec<u8> {
+    let Some(command) = Command::parse(command) else { return Vec::new() };
+    debug_assert!(command.is(SUBSCRIBE) || command.is(CANCEL), "backlogs hold no other");
+    let mut message = vec![u8::from(command.is(SUBSCRIBE))];
+    message.extend_from_slice(command.body);
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(out: &mut Outbound, at_most: usize) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 8];
+        let shown = out.poll_transmit(&mut slices);
+        let mut octets: Vec<u8> = slices[..shown].iter().flat_map(|slice| slice.to_vec()).collect();
+        octets.truncate(at_most);
+        octets
+    }
+
+    #[test]
+    fn a_message_cut_in_the_middle_comes_back_whole_and_a_written_one_does_not() {
+        for cut in 0..=(3 + 3 + 5002 + 7) {
+            let mut backlog = Backlog::new();
+            backlog.push(&"a".into());
+            backlog.push(&"b".into());
+            backlog.push(&vec![9; 5000].into());
+            let whole = backlog.octets();
+            let mut out = Outbound::default();
+            out.push_backlog(backlog, None, false).unwrap();
+            let written = out.advance(cut);
+            let back = out.take_unsent();
+            assert_eq!(written.messages + back.len(), 3, "{cut}");
+            assert_eq!(written.octets + back.octets(), whole, "{cut}");
+            let (chunks, _) = back.into_parts();
+            let bodies: Vec<_> = Frames::of(&chunks).map(|(_, body)| body.len()).collect();
+            assert_eq!(bodies, [1, 1, 5000][written.messages..], "{cut}");
+        }
+    }
+
+    #[test]
+    fn commands_of_the_engine_between_messages_do_not_come_back() {
+        let mut out = Outbound::default();
+        let mut backlog = Backlog::new();
+        backlog.push(&"a".into());
+        out.push_backlog(backlog.take(), None, false).unwrap();
+        out.push_control("PONG", b"", None).unwrap();
+        backlog.push(&"b".into());
+        out.push_backlog(backlog, None, false).unwrap();
+        assert_eq!(drain(&mut out, 99), b"\0\x01a\x04\x05\x04PONG\0\x01b");
+        assert_eq!(out.advance(4).messages, 1);
+        assert_eq!(out.take_unsent().len(), 1);
+    }
+
+    #[test]
+    fn t06_pongs_that_nobody_reads_are_bounded() {
+        let mut out = Outbound::default();
+        for _ in 0..10_000 {
+            out.push_control("PONG", b"x", None).unwrap();
+        }
+        assert_eq!(out.octets(), MAX_CONTROL * 8);
+        out.advance(8);
+        out.push_control("PONG", b"x", None).unwrap();
+        assert_eq!(out.octets(), MAX_CONTROL * 8);
+    }
+
+    #[test]
+    fn a_3_0_peer_gets_subscriptions_as_messages() {
+        let mut backlog = Backlog::new();
+        backlog.push_subscription(b"x", true);
+        backlog.push_subscription(b"x", false);
+        let mut out = Outbound::default();
+        out.push_backlog(backlog, None, true).unwrap();
+        assert_eq!(drain(&mut out, 99), b"\0\x02\x01x\0\x02\0x");
+    }
+}
