@@ -79,7 +79,7 @@ pub fn load(path: &Path) -> Result<Vec<Vec<u8>>, FileError> {
         .and_then(|name| name.to_str())
         .ok_or(FileError::NotAnEnvelope)?;
     let stem = name.strip_suffix(".cle").ok_or(FileError::NotAnEnvelope)?;
-    let dir = path.parent().unwrap_or(Path::new(""));
+    let dir = path.parent().unwrap_or_else(|| Path::new(""));
     let octets = read_at_most(path, MAX_TRAILER as u64)?;
     let statement = Trailer::parse(&octets)?.statement()?;
     let mut left = MAX_SAVED;
@@ -130,9 +130,14 @@ fn write_new(path: &Path, octets: &[u8], written: &mut Vec<PathBuf>) -> io::Resu
 
 fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     // Looked at before it is opened: opening a pipe would wait for a writer.
-    if !fs::symlink_metadata(path)?.is_file() {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_file() {
         return Err(FileError::NotAFile);
     }
+    if metadata.len() > limit {
+        return Err(FileError::TooLarge);
+    }
+    // The file may grow meanwhile.
     let mut octets = Vec::new();
     File::open(path)?
         .take(limit.saturating_add(1))

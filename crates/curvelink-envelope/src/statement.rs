@@ -222,7 +222,7 @@ impl<'a> Wire<'a> {
             time: predicate.time.parse().map_err(|_| broken("time"))?,
             topic: predicate.topic.into_owned(),
             content_type: predicate.content_type.into_owned(),
-            frames: frames.ok_or(broken("subject"))?,
+            frames: frames.ok_or_else(|| broken("subject"))?,
         })
     }
 }

@@ -345,3 +345,6 @@ impl From<Refused> for VerifyError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
