@@ -1,1 +1,59 @@
-//! placeholder
+//! An allow-list file that answers ZAP requests (RFC 27): who may connect, publish and subscribe.
+//!
+//! ```toml
+//! version = 1
+//!
+//! [identities.ci-scanner]
+//! curve   = ["Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"]
+//! domains = ["findings"]
+//! publish = ["findings/"]
+//! ```
+//!
+//! What the file does not say is not allowed, and what it says wrongly is an error with file, line
+//! and what to do: no mistake widens access. [`Policy`] is the file once read: valid by
+//! construction, immutable. [`PolicyHandler`] answers from it and takes a new one whole.
+//! [`explain()`] and [`lints()`] answer an operator's questions with the same code, offline.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use curvelink_proto::{Credentials, MechanismName, PeerAddress, PublicKey, ZapRequest};
+//! use curvelink_zap::Policy;
+//!
+//! let policy = Policy::from_toml(
+//!     r#"
+//!     version = 1
+//!     [identities.ci-scanner]
+//!     curve   = ["Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"]
+//!     domains = ["findings"]
+//!     publish = ["findings/"]
+//!     "#,
+//!     "zap.toml",
+//! )?;
+//! let key = PublicKey::from_z85("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID")?;
+//! let ask = |domain| {
+//!     let who = Credentials::Curve(key);
+//!     ZapRequest::new(domain, PeerAddress::Inproc, MechanismName::CURVE, who)
+//! };
+//! assert!(policy.decide(&ask("findings")).is_admitted());
+//! assert!(!policy.decide(&ask("payroll")).is_admitted());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod decision;
+mod error;
+mod explain;
+mod file;
+mod handler;
+mod lint;
+mod open;
+mod password;
+mod policy;
+mod sign_key;
+
+pub use decision::Decision;
+pub use error::{PolicyError, Problem};
+pub use explain::{Answer, Explanation, Question, Who, explain};
+pub use handler::PolicyHandler;
+pub use lint::{Lint, LintKind, lints};
+pub use policy::{Grant, Identity, Policy, Scope};

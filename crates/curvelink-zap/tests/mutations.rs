@@ -1,0 +1,229 @@
+//! A slip of the hand in a policy file is an error or takes access away: it never gives any.
+
+use std::collections::BTreeSet;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
+use curvelink_proto::{
+    Credentials, MechanismName, Password, PeerAddress, PublicKey, ZapRequest, ZapStatus,
+};
+use curvelink_zap::Policy;
+
+const EXAMPLE: &str = include_str!("../../../config/zap.toml");
+
+/// The example with a PLAIN user, which it cannot hold itself: it is readable by everybody.
+fn example() -> String {
+    let end = "relay = true\n";
+    let user = "\n[identities.alice]\nplain = [{ username = \"alice\", password = \"sesame\" }]\n\
+                domains = [\"metrics\"]\nsubscribe = [\"metrics/\"]\nrelay = false\n";
+    let text = EXAMPLE.replacen(end, &format!("{end}{user}"), 1);
+    assert_ne!(text, EXAMPLE);
+    text
+}
+
+const KEYS: [&str; 4] = [
+    "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID",
+    "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7",
+    "G=]<>I7>&bBC>O5V{aj/4zK}kco8}o(.HIuS*=:#",
+    "1111111111111111111111111111111111111111",
+];
+const USERS: [(&str, &str); 4] = [
+    ("alice", "sesame"),
+    ("alice", ""),
+    ("alice", "x"),
+    ("bob", "sesame"),
+];
+const DOMAINS: [&str; 6] = ["", "findings", "metrics", "payroll", "*", "everything"];
+const TOPICS: [&str; 10] = [
+    "",
+    "findings/sast/7",
+    "findings/deps/7",
+    "findings/other",
+    "metrics/cpu",
+    "metrics/disk/0",
+    "payroll/may",
+    "remediate/prod",
+    "*",
+    "everything",
+];
+
+/// Everything that a policy allows somebody to do, as words that can be compared.
+fn allowed(policy: &Policy) -> BTreeSet<String> {
+    let curve = KEYS.iter().map(|text| {
+        let key = PublicKey::from_z85(text).unwrap();
+        (*text, MechanismName::CURVE, Credentials::Curve(key))
+    });
+    let plain = USERS.iter().map(|(user, password)| {
+        let credentials = Credentials::Plain {
+            username: user.to_owned().into(),
+            password: Password::new(*password),
+        };
+        (*user, MechanismName::PLAIN, credentials)
+    });
+    let null = [("nobody", MechanismName::NULL, Credentials::Null)];
+    let mut allowed = BTreeSet::new();
+    for (who, mechanism, credentials) in curve.chain(plain).chain(null) {
+        for domain in DOMAINS {
+            let request =
+                ZapRequest::new(domain, PeerAddress::Inproc, mechanism, credentials.clone());
+            let decision = policy.decide(&request);
+            let reply = decision.reply();
+            if reply.status != ZapStatus::Admitted {
+                continue;
+            }
+            allowed.insert(format!("{who} enters {domain}"));
+            if decision.identity().unwrap().relay {
+                allowed.insert(format!("{who} relays"));
+            }
+            for topic in TOPICS {
+                if reply.rights.publish.contain(topic.as_bytes()) {
+                    allowed.insert(format!("{who} in {domain} publishes {topic}"));
+                }
+                if reply.rights.subscribe.contain(topic.as_bytes()) {
+                    allowed.insert(format!("{who} in {domain} subscribes {topic}"));
+                }
+            }
+        }
+    }
+    allowed
+}
+
+#[derive(Default)]
+struct Tally {
+    refused: usize,
+    narrower: usize,
+    same: usize,
+}
+
+impl Tally {
+    fn judge(&mut self, before: &BTreeSet<String>, mutated: &str, what: &str) {
+        let Ok(policy) = Policy::from_toml(mutated, "zap.toml") else {
+            self.refused += 1;
+            return;
+        };
+        let after = allowed(&policy);
+        let gained: Vec<_> = after.difference(before).collect();
+        assert!(
+            gained.is_empty(),
+            "{what} gives access: {gained:#?}\n{mutated}"
+        );
+        if after == *before {
+            self.same += 1
+        } else {
+            self.narrower += 1
+        }
+    }
+}
+
+#[test]
+fn the_example_is_read_and_allows_what_it_says() {
+    let policy = Policy::from_toml(EXAMPLE, "config/zap.toml").unwrap();
+    let names: Vec<_> = policy
+        .identities()
+        .map(|identity| &*identity.name)
+        .collect();
+    assert_eq!(names, ["ci-scanner", "hub", "siem"]);
+    let allowed = allowed(&policy);
+    assert!(allowed.contains(&format!(
+        "{} in findings publishes findings/sast/7",
+        KEYS[0]
+    )));
+    assert!(!allowed.contains(&format!("{} in findings publishes findings/other", KEYS[0])));
+    assert!(allowed.contains(&format!(
+        "{} in findings subscribes findings/other",
+        KEYS[1]
+    )));
+    assert!(allowed.contains(&format!("{} relays", KEYS[2])));
+    assert!(!allowed.contains(&format!("{} relays", KEYS[1])));
+    assert!(!allowed.iter().any(|what| what.starts_with(KEYS[3])));
+}
+
+#[test]
+fn no_typical_slip_gives_access() {
+    let example = example();
+    let before = allowed(&Policy::from_toml(&example, "zap.toml").unwrap());
+    let mut tally = Tally::default();
+    let lines: Vec<&str> = example.lines().collect();
+    for (i, line) in lines.iter().enumerate() {
+        let mut with = |new: &[&str], what: &str| {
+            let mutated = [&lines[..i], new, &lines[i + 1..]].concat().join("\n");
+            tally.judge(&before, &mutated, &format!("{what} line {}", i + 1));
+        };
+        let (setting, value) = line.split_once('=').unwrap_or((line, ""));
+        with(&[], "without");
+        with(&[line, line], "twice");
+        with(&[&format!("#{line}")], "commented out");
+        with(&[line.trim_start_matches(['#', ' '])], "without its # in");
+        with(&[line.split('#').next().unwrap_or_default()], "cut at # in");
+        with(&[&line.to_uppercase()], "upper case in");
+        with(&[&line.replace('"', "")], "without quotes in");
+        with(&[&line.replace(['[', ']'], "")], "without brackets in");
+        with(&[&line.replace("/\"", "/*\"")], "star added in");
+        if !value.is_empty() {
+            with(&[value], "without its name in");
+            with(&[setting], "without its value in");
+            for value in [
+                "[]", "[\"\"]", "\"\"", "\"*\"", "[\"*\"]", "\"all\"", "{}", "[[]]",
+            ] {
+                with(&[&format!("{setting}= {value}")], &format!("{value} in"));
+            }
+        }
+    }
+    assert!(
+        tally.refused > 200 && tally.narrower > 10 && tally.same > 10,
+        "{}",
+        tally.refused
+    );
+}
+
+#[test]
+fn no_single_octet_gives_access() {
+    let example = example();
+    let before = allowed(&Policy::from_toml(&example, "zap.toml").unwrap());
+    let mut random = Random::from_environment();
+    let mut tally = Tally::default();
+    const OCTETS: &[u8] = b"\"'[]{}=.,#*/\\ \n\t-_019azAZ";
+    for round in 0..2_000 {
+        let mut octets = example.clone().into_bytes();
+        let at = random.below(octets.len());
+        let octet = OCTETS[random.below(OCTETS.len())];
+        match random.below(4) {
+            0 => octets[at] = octet,
+            1 => octets.insert(at, octet),
+            2 => drop(octets.remove(at)),
+            _ => octets.truncate(at),
+        }
+        let what = format!("seed {} round {round} octet {at}", random.seed);
+        tally.judge(&before, &String::from_utf8(octets).unwrap(), &what);
+    }
+    assert!(
+        tally.refused > 100 && tally.narrower > 100,
+        "{}",
+        tally.refused
+    );
+}
+
+/// SplitMix64: enough to choose places in a text, and to choose them again.
+struct Random {
+    seed: u64,
+    state: u64,
+}
+
+impl Random {
+    fn from_environment() -> Self {
+        let seed = std::env::var("CURVELINK_TEST_SEED").map_or_else(
+            |_| RandomState::new().build_hasher().finish(),
+            |text| text.parse().unwrap(),
+        );
+        println!("CURVELINK_TEST_SEED={seed}");
+        Self { seed, state: seed }
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).unwrap()
+    }
+}
