@@ -2,13 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::Entropy;
 use crate::error::{EntropyError, MechanismError};
 use crate::mechanism::curve::nacl;
 use crate::mechanism::{Admitted, Handshake, HandshakeCx, Mechanism, Ready, Step};
 use crate::wire::command::Command;
 use crate::wire::frame_header::FrameHeader;
 use crate::wire::metadata::{self, SOCKET_TYPE};
-use crate::{Entropy, PublicKey};
 
 /// Random octets for tests: the same for one seed, others for each draw.
 pub(crate) struct Seeded {
@@ -182,9 +182,4 @@ pub(crate) fn assert_hidden(shown: &str, secret: &[u8]) {
         assert!(!squeezed.contains(&spread), "{shown}");
         assert!(!shown.contains(&text.to_lowercase()), "{shown}");
     }
-}
-
-#[allow(dead_code, reason = "used by the tests of CURVE")]
-pub(crate) fn key(octets: &[u8]) -> PublicKey {
-    PublicKey::from_octets(octets.try_into().unwrap()).unwrap()
 }

@@ -3,16 +3,20 @@
 //!
 //! Wire form of a box: the tag (16 octets) before the ciphertext, as NaCl has it.
 
-use chacha20poly1305::{AeadInPlace as _, KeyInit as _, XChaCha20Poly1305};
+use std::fmt;
+
+use chacha20poly1305::{AeadInPlace, KeyInit as _, XChaCha20Poly1305};
 use crypto_box::SalsaBox;
+use crypto_box::aead::consts::{U16, U24};
+use crypto_box::aead::generic_array::GenericArray;
 use rand::RngCore as _;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use x25519_dalek::StaticSecret;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::entropy::Entropy;
-use crate::error::{EntropyError, KeyError};
+use crate::error::{EntropyError, MechanismError};
 use crate::keys::{PublicKey, SecretKey};
 
 /// The length of a box's tag, octets.
@@ -53,78 +57,189 @@ pub(crate) fn is_low_order(point: &[u8; 32]) -> bool {
         .was_contributory()
 }
 
-/// A precomputed NaCl box between one secret and one public key.
-pub(crate) struct PairBox(SalsaBox);
+/// A cipher under one key, used as NaCl uses its boxes: 24 octets of nonce, no associated data.
+///
+/// On the heap, because what is moved leaves a copy behind; the ciphers wipe their key when
+/// dropped.
+pub(crate) struct BoxKey<C>(Box<C>);
+
+/// The box between one secret and one public key, X25519 and XSalsa20-Poly1305.
+pub(crate) type PairBox = BoxKey<SalsaBox>;
+
+/// The box of the server's cookie. RFC 26 leaves its cipher to the server, fixing only its size:
+/// XChaCha20-Poly1305 has the same nonce and tag as NaCl's secret box.
+pub(crate) type CookieBox = BoxKey<XChaCha20Poly1305>;
 
 impl PairBox {
     /// One scalar multiplication. [`PublicKey`] is never of low order, so the secret is never the
     /// constant one.
     pub(crate) fn new(public: &PublicKey, secret: &SecretKey) -> Self {
-        let secret = crypto_box::SecretKey::from(*secret.expose_octets());
-        Self(SalsaBox::new(
-            &crypto_box::PublicKey::from(*public.as_octets()),
-            &secret,
-        ))
+        Self::of_octets(public.as_octets(), secret.expose_octets())
     }
 
+    pub(super) fn of_octets(public: &[u8; 32], secret: &[u8; 32]) -> Self {
+        let secret = crypto_box::SecretKey::from(*secret);
+        Self(Box::new(SalsaBox::new(&(*public).into(), &secret)))
+    }
+}
+
+impl CookieBox {
+    pub(crate) fn generate(entropy: &mut dyn Entropy) -> Result<Self, EntropyError> {
+        let mut key = Zeroizing::new([0; 32]);
+        entropy.fill(&mut *key)?;
+        Ok(Self(Box::new(XChaCha20Poly1305::new((&*key).into()))))
+    }
+}
+
+impl<C: AeadInPlace<NonceSize = U24, TagSize = U16>> BoxKey<C> {
     /// Seals what stands in `body` after its first [`TAG`] octets, and writes the tag there.
-    /// `None` only for a body without room for the tag.
-    pub(crate) fn seal(&self, nonce: &[u8; 24], body: &mut [u8]) -> Option<()> {
-        let (tag, clear) = body.split_at_mut_checked(TAG)?;
+    ///
+    /// # Errors
+    /// [`MechanismError::Malformed`] only for a body without room for the tag.
+    pub(crate) fn seal(&self, nonce: &[u8; 24], body: &mut [u8]) -> Result<(), MechanismError> {
+        const NO_ROOM: MechanismError = MechanismError::Malformed("box: no room for its tag");
+        let (tag, clear) = body.split_first_chunk_mut::<TAG>().ok_or(NO_ROOM)?;
         let sealed = self
             .0
             .encrypt_in_place_detached(nonce.into(), b"", clear)
-            .ok()?;
-        tag.copy_from_slice(&sealed);
-        Some(())
+            .map_err(|_| NO_ROOM)?;
+        *tag = sealed.into();
+        Ok(())
     }
 
     /// Opens a box in place and gives the clear octets; `None` if it does not open.
     pub(crate) fn open<'a>(&self, nonce: &[u8; 24], body: &'a mut [u8]) -> Option<&'a mut [u8]> {
-        let (tag, sealed) = body.split_at_mut_checked(TAG)?;
-        let tag = crypto_box::aead::Tag::<SalsaBox>::clone_from_slice(tag);
+        let (tag, sealed) = body.split_first_chunk_mut::<TAG>()?;
+        let tag = GenericArray::from(*tag);
         self.0
             .decrypt_in_place_detached(nonce.into(), b"", sealed, &tag)
             .ok()?;
         Some(sealed)
     }
-}
 
-/// The box of the server's cookie. RFC 26 leaves its cipher to the server, fixing only its size:
-/// XChaCha20-Poly1305 has the same nonce and tag as NaCl's secret box.
-pub(crate) struct CookieBox(Zeroizing<[u8; 32]>);
-
-impl CookieBox {
-    pub(crate) fn generate(entropy: &mut dyn Entropy) -> Result<Self, KeyError> {
-        let mut key = Zeroizing::new([0; 32]);
-        entropy.fill(&mut *key).map_err(|_| KeyError::Entropy)?;
-        Ok(Self(key))
+    /// Appends a box of all `parts`. They are sealed where they are copied to, in room made before:
+    /// no clear octet stays behind.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal), which cannot happen here.
+    pub(crate) fn seal_onto(
+        &self,
+        nonce: &[u8; 24],
+        parts: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> Result<(), MechanismError> {
+        let start = out.len();
+        out.reserve_exact(TAG + parts.iter().map(|part| part.len()).sum::<usize>());
+        out.extend_from_slice(&[0; TAG]);
+        for part in parts {
+            out.extend_from_slice(part);
+        }
+        self.seal(nonce, out.get_mut(start..).unwrap_or_default())
     }
 
-    /// Seals what stands in `body` after its first [`TAG`] octets.
-    pub(crate) fn seal(&self, nonce: &[u8; 24], body: &mut [u8]) -> Option<()> {
-        let (tag, clear) = body.split_at_mut_checked(TAG)?;
-        let cipher = XChaCha20Poly1305::new((&*self.0).into());
-        let sealed = cipher
-            .encrypt_in_place_detached(nonce.into(), b"", clear)
+    /// Opens a copy of a box, which is wiped when dropped; `None` if it does not open.
+    pub(crate) fn open_copy(&self, nonce: &[u8; 24], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (tag, sealed) = sealed.split_first_chunk::<TAG>()?;
+        let mut clear = Zeroizing::new(sealed.to_vec());
+        self.0
+            .decrypt_in_place_detached(nonce.into(), b"", &mut clear, &GenericArray::from(*tag))
             .ok()?;
-        tag.copy_from_slice(&sealed);
-        Some(())
-    }
-
-    /// Opens a cookie; `None` if it does not open.
-    pub(crate) fn open<'a>(&self, nonce: &[u8; 24], body: &'a mut [u8]) -> Option<&'a mut [u8]> {
-        let (tag, sealed) = body.split_at_mut_checked(TAG)?;
-        let tag = chacha20poly1305::Tag::clone_from_slice(tag);
-        let cipher = XChaCha20Poly1305::new((&*self.0).into());
-        cipher
-            .decrypt_in_place_detached(nonce.into(), b"", sealed, &tag)
-            .ok()?;
-        Some(sealed)
+        Some(clear)
     }
 }
 
-/// Overwrites octets that held a secret.
-pub(crate) fn wipe(octets: &mut [u8]) {
-    octets.zeroize();
+impl<C> fmt::Debug for BoxKey<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BoxKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn octets(hex: &str) -> Vec<u8> {
+        let digit = |text| u8::from_str_radix(text, 16).unwrap();
+        (0..hex.len() / 2)
+            .map(|i| digit(&hex[2 * i..2 * i + 2]))
+            .collect()
+    }
+
+    fn key(hex: &str) -> [u8; 32] {
+        octets(hex).try_into().unwrap()
+    }
+
+    // The keys of RFC 7748, section 6.1, and of NaCl's own tests.
+    const ALICE_SECRET: &str = "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a";
+    const ALICE_PUBLIC: &str = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a";
+    const BOB_SECRET: &str = "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb";
+    const BOB_PUBLIC: &str = "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f";
+    const SHARED: &str = "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742";
+
+    // NaCl's box test: nonce, clear octets, box.
+    const NONCE: &str = "69696ee955b62b73cd62bda875fc73d68219e0036b7a0b37";
+    const CLEAR: &str = "be075fc53c81f2d5cf141316ebeb0c7b5228c52a4c62cbd44b66849b64244ffc\
+        e5ecbaaf33bd751a1ac728d45e6c61296cdc3c01233561f41db66cce314adb31\
+        0e3be8250c46f06dceea3a7fa1348057e2f6556ad6b1318a024a838f21af1fde\
+        048977eb48f59ffd4924ca1c60902e52f0a089bc76897040e082f93776384864\
+        5e0705";
+    const BOX: &str = "f3ffc7703f9400e52a7dfb4b3d3305d98e993b9f48681273c29650ba32fc76ce\
+        48332ea7164d96a4476fb8c531a1186ac0dfc17c98dce87b4da7f011ec48c972\
+        71d2c20f9b928fe2270d6fb863d51738b48eeee314a7cc8ab932164548e526ae\
+        90224368517acfeabd6bb3732bc0e9da99832b61ca01b6de56244a9e88d5f9b3\
+        7973f622a43d14a6599b1f654cb45a74e355a5";
+
+    #[test]
+    fn x25519_gives_the_values_of_rfc_7748() {
+        assert_eq!(public_of(&key(ALICE_SECRET)), key(ALICE_PUBLIC));
+        assert_eq!(public_of(&key(BOB_SECRET)), key(BOB_PUBLIC));
+        for (secret, public) in [(ALICE_SECRET, BOB_PUBLIC), (BOB_SECRET, ALICE_PUBLIC)] {
+            let shared = StaticSecret::from(key(secret)).diffie_hellman(&key(public).into());
+            assert_eq!(shared.to_bytes(), key(SHARED));
+        }
+    }
+
+    #[test]
+    fn a_box_has_the_octets_that_nacl_gives_it() {
+        let nonce: [u8; 24] = octets(NONCE).try_into().unwrap();
+        let alice = PairBox::of_octets(&key(BOB_PUBLIC), &key(ALICE_SECRET));
+        let bob = PairBox::of_octets(&key(ALICE_PUBLIC), &key(BOB_SECRET));
+
+        let clear = octets(CLEAR);
+        let (one, other) = clear.split_at(40);
+        let mut sealed = vec![7];
+        alice
+            .seal_onto(&nonce, &[one, b"", other], &mut sealed)
+            .unwrap();
+        assert_eq!(sealed[1..], octets(BOX));
+
+        assert_eq!(*bob.open_copy(&nonce, &sealed[1..]).unwrap(), clear);
+        assert_eq!(*bob.open(&nonce, &mut sealed[1..]).unwrap(), clear);
+    }
+
+    #[test]
+    fn a_box_opens_only_whole_under_its_key_and_its_nonce() {
+        fn check<C: AeadInPlace<NonceSize = U24, TagSize = U16>>(
+            key: &BoxKey<C>,
+            other: &BoxKey<C>,
+        ) {
+            let mut sealed = Vec::new();
+            key.seal_onto(&[1; 24], &[b"clear"], &mut sealed).unwrap();
+            assert_eq!(**key.open_copy(&[1; 24], &sealed).unwrap(), *b"clear");
+            assert!(other.open_copy(&[1; 24], &sealed).is_none());
+            assert!(key.open_copy(&[2; 24], &sealed).is_none());
+            for length in 0..sealed.len() {
+                assert!(key.open_copy(&[1; 24], &sealed[..length]).is_none());
+                let mut changed = sealed.clone();
+                changed[length] ^= 0x40;
+                assert!(key.open_copy(&[1; 24], &changed).is_none());
+                assert!(key.open(&[1; 24], &mut changed).is_none());
+            }
+        }
+        let pair = |secret| PairBox::of_octets(&key(BOB_PUBLIC), &key(secret));
+        check(&pair(ALICE_SECRET), &pair(BOB_SECRET));
+        let cookie = || CookieBox::generate(&mut OsEntropy).unwrap();
+        check(&cookie(), &cookie());
+        assert!(cookie().seal(&[0; 24], &mut [0; TAG - 1]).is_err());
+    }
 }
