@@ -364,6 +364,33 @@ mod tests {
         assert!(!other.verifies(b"statement", &signature));
     }
 
+    /// The little-endian number in `octets` modulo the group's order.
+    fn scalar<S: Copy + From<u64> + std::ops::Add<Output = S> + std::ops::Mul<Output = S>>(
+        octets: &[u8],
+        _like: S,
+    ) -> S {
+        let digit = |octet: &u8| S::from(u64::from(*octet));
+        octets
+            .iter()
+            .rev()
+            .fold(S::from(0), |sum, octet| sum * S::from(256) + digit(octet))
+    }
+
+    /// The owner of a key can make such a signature, and verifiers disagree about it.
+    #[test]
+    fn a_signature_with_a_small_order_point_is_refused_though_the_plain_check_lets_it_pass() {
+        let key = SigningKey::from_seed(&octets(SEED));
+        let mut point = [0; 32];
+        point[0] = 1;
+        let public = key.verifying_key();
+        let hashed = [point.as_slice(), public.as_octets(), b"statement"].concat();
+        let secret = key.inner.to_scalar();
+        let number = scalar(&sha2::Sha512::digest(hashed), secret) * secret;
+        let signature = ed25519_dalek::Signature::from_components(point, number.to_bytes());
+        assert!(ed25519_dalek::Verifier::verify(&public.inner, b"statement", &signature).is_ok());
+        assert!(!public.verifies(b"statement", &signature.to_bytes()));
+    }
+
     #[test]
     fn a_key_id_comes_back_from_its_text() {
         let id = SigningKey::from_seed(&octets(SEED)).verifying_key().id();

@@ -100,8 +100,23 @@ impl ProgressStore for ProgressFile {
         let mut file = private().create_new(true).open(&new)?;
         file.write_all(&serde_json::to_vec(progress)?)?;
         file.sync_all()?;
-        fs::rename(&new, &self.path)
+        fs::rename(&new, &self.path)?;
+        sync_folder(&self.path)
     }
+}
+
+/// Makes a renaming last through a loss of power.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// To write a file that only its owner can read.
