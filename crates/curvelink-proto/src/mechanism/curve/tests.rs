@@ -263,6 +263,21 @@ fn t04_every_command_has_its_exact_length() {
     }
 }
 
+#[test]
+fn t04_a_wrong_length_is_refused_before_any_box_is_opened() {
+    for (state, genuine) in [
+        (server as fn() -> Party, &GENUINE.hello),
+        (client_awaiting_welcome, &GENUINE.welcome),
+    ] {
+        for length in [genuine.len() - 1, genuine.len() + 1, 70_000] {
+            let mut octets = genuine.clone();
+            octets.resize(length, 0);
+            let error = state().feed(&octets).unwrap_err();
+            assert!(matches!(error, MechanismError::Malformed(_)), "{error}");
+        }
+    }
+}
+
 /// One property that takes so many octets in all: none or at least 6.
 fn property_of(octets: usize) -> Bytes {
     let mut encoded = BytesMut::new();
