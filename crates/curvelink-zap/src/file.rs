@@ -2,14 +2,14 @@
 
 mod tables;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use curvelink_proto::PublicKey;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 
-use self::tables::{FileTable, Header, IdentityTable, PlainTable, ScopeValue};
+use self::tables::{FileTable, Header, IdentityTable, PlainTable, ScopeValue, Table};
 use crate::error::{PolicyError, Problem};
 use crate::password::StoredPassword;
 use crate::policy::{Grant, Identity, Policy, Scope, User};
@@ -24,7 +24,8 @@ const EVERYTHING: &str = "everything";
 pub(crate) fn parse_octets(octets: &[u8], name: &str) -> Result<Policy, PolicyError> {
     let text = std::str::from_utf8(octets).map_err(|error| {
         let before = octets.get(..error.valid_up_to()).unwrap_or_default();
-        PolicyError::new(name, Some(line_after(before)), Problem::NotUtf8)
+        let line = 1 + before.iter().filter(|octet| **octet == b'\n').count();
+        PolicyError::new(name, Some(line), Problem::NotUtf8)
     })?;
     parse(text, name)
 }
@@ -34,7 +35,7 @@ pub(crate) fn parse(text: &str, name: &str) -> Result<Policy, PolicyError> {
     if text.len() > MAX_OCTETS {
         return Err(PolicyError::new(name, None, Problem::TooLarge));
     }
-    let source = Source { name, text };
+    let source = Source::new(name, text);
     source.check_version()?;
     let FileTable { identities, .. } = source.read()?;
     let mut identities: Vec<_> = identities.unwrap_or_default().into_iter().collect();
@@ -44,22 +45,31 @@ pub(crate) fn parse(text: &str, name: &str) -> Result<Policy, PolicyError> {
     // In the file's order, so that the first mistake is the first that a reader meets.
     identities.sort_by_key(|(name, _)| name.span().start);
     let mut draft = Draft::new(source);
-    for (name, table) in identities {
+    for (name, Table(table)) in identities {
         draft.add(&name, table)?;
     }
     Ok(draft.policy)
 }
 
-/// The text, and what turns places in it into lines.
-#[derive(Clone, Copy)]
+/// The text, and where its lines end.
 struct Source<'a> {
     name: &'a str,
     text: &'a str,
+    newlines: Vec<usize>,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    fn new(name: &'a str, text: &'a str) -> Self {
+        let newlines = text.match_indices('\n').map(|(offset, _)| offset).collect();
+        Self {
+            name,
+            text,
+            newlines,
+        }
+    }
+
     /// Looks at the version alone, before anything that another version may have changed.
-    fn check_version(self) -> Result<(), PolicyError> {
+    fn check_version(&self) -> Result<(), PolicyError> {
         let Header { version } = self.read()?;
         let version =
             version.ok_or_else(|| PolicyError::new(self.name, Some(1), Problem::VersionMissing))?;
@@ -69,7 +79,7 @@ impl Source<'_> {
         }
     }
 
-    fn read<T: DeserializeOwned>(self) -> Result<T, PolicyError> {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, PolicyError> {
         // The error of the parser holds the whole text, so it goes no further than this.
         toml::from_str(self.text).map_err(|error| {
             let line = error.span().map(|span| self.line(span.start));
@@ -81,21 +91,18 @@ impl Source<'_> {
         })
     }
 
-    fn line(self, offset: usize) -> usize {
-        line_after(self.text.as_bytes().get(..offset).unwrap_or_default())
+    /// The line of an octet, the first line being 1.
+    fn line(&self, offset: usize) -> usize {
+        1 + self.newlines.partition_point(|newline| *newline < offset)
     }
 
-    fn line_of<T>(self, item: &Spanned<T>) -> usize {
+    fn line_of<T>(&self, item: &Spanned<T>) -> usize {
         self.line(item.span().start)
     }
 
-    fn error<T>(self, at: &Spanned<T>, problem: Problem) -> PolicyError {
+    fn error<T>(&self, at: &Spanned<T>, problem: Problem) -> PolicyError {
         PolicyError::new(self.name, Some(self.line_of(at)), problem)
     }
-}
-
-fn line_after(before: &[u8]) -> usize {
-    1 + before.iter().filter(|octet| **octet == b'\n').count()
 }
 
 /// A policy on its way, and where each credential was seen.
@@ -108,17 +115,18 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     fn new(source: Source<'a>) -> Self {
+        let policy = Policy {
+            file: Arc::from(source.name),
+            identities: BTreeMap::new(),
+            keys: HashMap::new(),
+            users: HashMap::new(),
+            decoy: StoredPassword::decoy(),
+        };
         Self {
             source,
             keys_seen: HashMap::new(),
             users_seen: HashMap::new(),
-            policy: Policy {
-                file: Arc::from(source.name),
-                identities: BTreeMap::new(),
-                keys: HashMap::new(),
-                users: HashMap::new(),
-                decoy: StoredPassword::decoy(),
-            },
+            policy,
         }
     }
 
@@ -150,22 +158,16 @@ impl<'a> Draft<'a> {
 
     fn admit(&mut self, identity: &Arc<Identity>, plain: Vec<(String, StoredPassword)>) {
         let policy = &mut self.policy;
-        let keys = identity.curve.iter();
-        policy
-            .keys
-            .extend(keys.map(|key| (*key, Arc::clone(identity))));
-        policy
-            .users
-            .extend(plain.into_iter().map(|(username, password)| {
-                let identity = Arc::clone(identity);
-                (
-                    username.into_bytes().into_boxed_slice(),
-                    User { identity, password },
-                )
-            }));
-        policy
-            .identities
-            .insert(Arc::clone(&identity.name), Arc::clone(identity));
+        for key in &identity.curve {
+            policy.keys.insert(*key, Arc::clone(identity));
+        }
+        for (username, password) in plain {
+            let identity = Arc::clone(identity);
+            let username = username.into_bytes().into_boxed_slice();
+            policy.users.insert(username, User { identity, password });
+        }
+        let name = Arc::clone(&identity.name);
+        policy.identities.insert(name, Arc::clone(identity));
     }
 
     /// Keys of either kind. Both share one list of those seen: a key that serves two purposes
@@ -191,12 +193,12 @@ impl<'a> Draft<'a> {
 
     fn plain(
         &mut self,
-        list: Option<Spanned<Vec<Spanned<PlainTable>>>>,
+        list: Option<Spanned<Vec<Spanned<Table<PlainTable>>>>>,
     ) -> Result<Vec<(String, StoredPassword)>, PolicyError> {
         let mut users = Vec::new();
         for entry in self.entries("plain", list)? {
             let line = self.source.line_of(&entry);
-            let PlainTable { username, password } = entry.get_ref();
+            let PlainTable { username, password } = &entry.get_ref().0;
             if !has_length(username.get_ref()) || username.get_ref().contains(char::is_control) {
                 return Err(self.source.error(username, Problem::Username));
             }
@@ -245,26 +247,23 @@ impl<'a> Draft<'a> {
         setting: &'static str,
         entries: Vec<Spanned<String>>,
     ) -> Result<Vec<String>, PolicyError> {
-        let mut listed: Vec<String> = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let text = entry.get_ref();
+        let mut seen = HashSet::new();
+        for entry in &entries {
+            let text = entry.get_ref().as_str();
             let problem = if text.is_empty() || text.contains('*') {
-                Some(Problem::Wildcard(setting))
+                Problem::Wildcard(setting)
             } else if text == EVERYTHING {
-                Some(Problem::WordInList(setting))
+                Problem::WordInList(setting)
             } else if !has_length(text) || text.contains(char::is_control) || text.trim() != text {
-                Some(Problem::Entry(setting))
-            } else if listed.contains(text) {
-                Some(Problem::EntryTwice(setting))
+                Problem::Entry(setting)
+            } else if !seen.insert(text) {
+                Problem::EntryTwice(setting)
             } else {
-                None
+                continue;
             };
-            if let Some(problem) = problem {
-                return Err(self.source.error(&entry, problem));
-            }
-            listed.push(entry.into_inner());
+            return Err(self.source.error(entry, problem));
         }
-        Ok(listed)
+        Ok(entries.into_iter().map(Spanned::into_inner).collect())
     }
 
     /// What a list holds; one that was written holds something.

@@ -195,3 +195,110 @@ impl Grant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+version = 1
+[identities.scanner]
+curve = [
+    "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID",
+    "8520F0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a",
+]
+sign = ["MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="]
+domains = ["findings", "metrics"]
+publish = ["findings/", "metrics."]
+
+[identities.alice]
+plain = [
+    { username = "alice", password = "hunter2" },
+    { username = "al", password = "hunter2" },
+]
+domains = "everything"
+subscribe = "everything"
+relay = true
+"#;
+
+    fn policy() -> Policy {
+        Policy::from_toml(FILE, "zap.toml").unwrap()
+    }
+
+    #[test]
+    fn an_identity_is_read_as_it_was_written() {
+        let policy = policy();
+        let names: Vec<_> = policy
+            .identities()
+            .map(|identity| &*identity.name)
+            .collect();
+        assert_eq!(names, ["alice", "scanner"]);
+
+        let scanner = policy.identity("scanner").unwrap();
+        assert_eq!(
+            (scanner.line, scanner.curve.len(), scanner.relay),
+            (3, 2, false)
+        );
+        assert_eq!(scanner.sign[0][..4], [0xd7, 0x5a, 0x98, 0x01]);
+        assert_eq!(
+            (
+                scanner.domains.line,
+                scanner.publish.line,
+                scanner.subscribe.line
+            ),
+            (9, 10, 3)
+        );
+        assert_eq!(scanner.subscribe.scope, Scope::Nothing);
+        let listed = ["findings/", "metrics."].map(str::to_owned);
+        assert_eq!(scanner.publish.scope, Scope::Listed(listed.to_vec()));
+
+        let alice = policy.identity("alice").unwrap();
+        assert_eq!(
+            (&alice.users[..], alice.relay),
+            (&["alice".to_owned(), "al".to_owned()][..], true)
+        );
+        assert_eq!(alice.domains.scope, Scope::Everything);
+        assert!(policy.identity("bob").is_none());
+    }
+
+    #[test]
+    fn every_credential_leads_to_its_identity() {
+        let policy = policy();
+        for key in &policy.identity("scanner").unwrap().curve {
+            assert_eq!(&*policy.identity_of_key(key).unwrap().name, "scanner");
+        }
+        for user in ["alice", "al"] {
+            assert_eq!(
+                &*policy.identity_of_user(user.as_bytes()).unwrap().name,
+                "alice"
+            );
+        }
+        assert!(policy.identity_of_user(b"scanner").is_none());
+        let stranger = PublicKey::from_octets([9; 32]).unwrap();
+        assert!(policy.identity_of_key(&stranger).is_none());
+    }
+
+    #[test]
+    fn a_domain_is_a_whole_name_and_a_topic_a_prefix() {
+        let policy = policy();
+        let scanner = policy.identity("scanner").unwrap();
+        for (domain, allowed) in [("findings", true), ("findings2", false), ("", false)] {
+            assert_eq!(scanner.domains.allows_domain(domain), allowed, "{domain}");
+            assert!(
+                policy
+                    .identity("alice")
+                    .unwrap()
+                    .domains
+                    .allows_domain(domain)
+            );
+            assert!(!scanner.subscribe.allows_domain(domain));
+        }
+        assert!(scanner.publish.topics().contain(b"metrics.cpu"));
+        assert!(!scanner.publish.topics().contain(b"metrics"));
+    }
+
+    #[test]
+    fn t20_debug_shows_no_password() {
+        assert!(!format!("{:?}", policy()).contains("hunter2"));
+    }
+}

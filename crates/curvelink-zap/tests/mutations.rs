@@ -34,6 +34,8 @@ const USERS: [(&str, &str); 4] = [
     ("bob", "sesame"),
 ];
 const DOMAINS: [&str; 6] = ["", "findings", "metrics", "payroll", "*", "everything"];
+/// Topics of two levels and more, as the example's prefixes divide them. A prefix that lost its last
+/// separator allows one topic more, `findings`; that is valid, and a lint speaks of it.
 const TOPICS: [&str; 10] = [
     "",
     "findings/sast/7",
@@ -136,6 +138,35 @@ fn the_example_is_read_and_allows_what_it_says() {
     assert!(allowed.contains(&format!("{} relays", KEYS[2])));
     assert!(!allowed.contains(&format!("{} relays", KEYS[1])));
     assert!(!allowed.iter().any(|what| what.starts_with(KEYS[3])));
+}
+
+#[test]
+fn access_that_is_given_on_purpose_is_seen() {
+    let before = allowed(&Policy::from_toml(EXAMPLE, "zap.toml").unwrap());
+    for (old, new) in [
+        ("subscribe = [\"findings/\"]", "subscribe = \"everything\""),
+        ("domains = [\"findings\"]", "domains = \"everything\""),
+        (
+            "domains = [\"findings\"]",
+            "domains = [\"findings\", \"payroll\"]",
+        ),
+        (
+            "publish = [\"findings/sast/\"",
+            "publish = [\"findings/\", \"findings/sast/\"",
+        ),
+        (
+            "publish = [\"findings/sast/\"",
+            "relay = true\npublish = [\"findings/sast/\"",
+        ),
+        (
+            "curve = [\"Yne",
+            "curve = [\"1111111111111111111111111111111111111111\", \"Yne",
+        ),
+    ] {
+        let text = EXAMPLE.replacen(old, new, 1);
+        let after = allowed(&Policy::from_toml(&text, "zap.toml").unwrap());
+        assert!(!after.is_subset(&before), "{new}");
+    }
 }
 
 #[test]

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 use zeroize::Zeroizing;
+
+/// Characters of the parser's words that are shown: an unknown name can be as long as the file.
+const MAX_WORDS: usize = 200;
 
 /// The one field that every version has.
 #[derive(serde::Deserialize)]
@@ -14,20 +19,20 @@ pub(super) struct Header {
 }
 
 #[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
+#[serde(deny_unknown_fields)]
 pub(super) struct FileTable {
     /// Looked at before, in [`Header`]; named here so that it is not an unknown field.
     #[serde(rename = "version")]
     _version: de::IgnoredAny,
-    pub(super) identities: Option<BTreeMap<Spanned<String>, IdentityTable>>,
+    pub(super) identities: Option<BTreeMap<Spanned<String>, Table<IdentityTable>>>,
 }
 
 #[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
+#[serde(deny_unknown_fields)]
 pub(super) struct IdentityTable {
     pub(super) curve: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) sign: Option<Spanned<Vec<Spanned<String>>>>,
-    pub(super) plain: Option<Spanned<Vec<Spanned<PlainTable>>>>,
+    pub(super) plain: Option<Spanned<Vec<Spanned<Table<PlainTable>>>>>,
     pub(super) domains: Option<Spanned<ScopeValue>>,
     pub(super) publish: Option<Spanned<ScopeValue>>,
     pub(super) subscribe: Option<Spanned<ScopeValue>>,
@@ -35,13 +40,34 @@ pub(super) struct IdentityTable {
 }
 
 #[derive(serde::Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a table { username = \"…\", password = \"…\" }"
-)]
+#[serde(deny_unknown_fields)]
 pub(super) struct PlainTable {
     pub(super) username: Spanned<String>,
     pub(super) password: Spanned<Secret>,
+}
+
+/// A table with names. What serde derives reads a list as well, by position, in which a value
+/// could slip from one setting into another.
+pub(super) struct Table<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TableVisitor(PhantomData))
+    }
+}
+
+struct TableVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for TableVisitor<T> {
+    type Value = Table<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table of names and values")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Table<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(entries)).map(Table)
+    }
 }
 
 /// A string that is wiped. (The parser's own copies of the text are not ours to wipe.)
@@ -96,17 +122,23 @@ impl<'de> Visitor<'de> for ScopeVisitor {
 /// The parser's words as one line, without the value that it found: that may be a password.
 pub(super) fn words(message: &str) -> String {
     let message = match message.rsplit_once(", expected ") {
-        Some((found, expected)) if found.starts_with("invalid ") && found.contains(": ") => {
+        _ if message == "duplicate key" => {
+            "the same name stands here already: remove one of the two".to_owned()
+        }
+        Some((found, expected)) if is_about_a_value(found) => {
             format!("wrong kind of value: expected {expected}")
         }
-        None if message.starts_with("invalid ") && message.contains(": ") => {
-            "wrong kind of value".to_owned()
-        }
+        None if is_about_a_value(message) => "wrong kind of value".to_owned(),
         _ => message.to_owned(),
     };
     let message = message.replace("a sequence", "a list in [brackets]");
-    message
-        .chars()
+    let shown = message.chars().take(MAX_WORDS);
+    shown
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
+}
+
+/// As serde words it: `invalid type: string "…"`.
+fn is_about_a_value(message: &str) -> bool {
+    message.starts_with("invalid ") && message.contains(": ")
 }
