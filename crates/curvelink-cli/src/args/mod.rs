@@ -1,0 +1,128 @@
+//! The command line: what was typed. What it means is each command's to say.
+
+pub(crate) mod key;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand, ValueHint};
+
+use crate::exit::{self, Exit};
+use crate::secret_file::looks_like_a_key;
+
+/// Messages that nobody else can read, forge or inject: keys, publish and subscribe over ZeroMQ
+/// with CURVE, a hub with a policy, signed envelopes.
+#[derive(Parser)]
+#[command(name = "curvelink", version, after_help = exit::HELP, max_term_width = 100)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make, look at and convert keys
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages to a folder, or this program's to standard output
+    Man {
+        /// The folder; made when it does not exist
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Reads the command line; what cannot be read has been reported, and the code is to be returned.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            Exit::Usage.into()
+        }
+        // What clap does not understand it repeats, and that may be a secret key.
+        _ if std::env::args().any(|argument| looks_like_a_key(&argument)) => {
+            exit::report(&exit::usage(
+                "the command line is wrong, and a key stands on it, where every user can see it: \
+                 see `curvelink --help`, and replace the key if it is secret",
+            ))
+        }
+        _ => exit::report(&exit::usage(one_line(&error))),
+    })
+}
+
+/// What clap says in paragraphs, as `what happened: what to do`.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let paragraphs = text.trim_start_matches("error: ").split("\n\n");
+    let said: Vec<&str> = paragraphs
+        .take_while(|paragraph| !paragraph.starts_with("Usage:"))
+        .flat_map(str::split_whitespace)
+        .collect();
+    let usage = error.get(clap::error::ContextKind::Usage);
+    let usage = usage.map(ToString::to_string).unwrap_or_default();
+    let usage: Vec<&str> = usage
+        .trim_start_matches("Usage:")
+        .split_whitespace()
+        .collect();
+    let program = usage
+        .iter()
+        .take_while(|word| word.starts_with(char::is_lowercase));
+    let program: Vec<&str> = program.copied().collect();
+    match program.is_empty() {
+        true => format!("{}: see `curvelink --help`", said.join(" ")),
+        false => format!("{}: see `{} --help`", said.join(" "), program.join(" ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_argument_and_command_is_explained() {
+        fn check(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    argument.get_id()
+                );
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn a_usage_error_is_one_line_that_names_the_help() {
+        let error = Cli::try_parse_from(["curvelink", "key", "convert"])
+            .err()
+            .unwrap();
+        let line = one_line(&error);
+        assert!(!line.contains('\n') && line.contains("--to"), "{line}");
+        assert!(
+            line.ends_with(": see `curvelink key convert --help`"),
+            "{line}"
+        );
+    }
+}

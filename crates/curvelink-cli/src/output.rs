@@ -1,0 +1,27 @@
+//! What the program prints on standard output.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Prints one line.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Prints one JSON object on one line.
+pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
+    line(&serde_json::to_string(value)?)
+}
+
+/// Prints a result in the form that was asked for.
+pub(crate) fn either(
+    as_json: bool,
+    value: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> io::Result<()> {
+    if as_json { json(value) } else { line(&text()) }
+}
