@@ -111,9 +111,9 @@ impl VerifyingKey {
     /// and verifiers disagree about it.
     pub fn from_octets(octets: &[u8; 32]) -> Result<Self, KeyError> {
         let inner = ed25519_dalek::VerifyingKey::from_bytes(octets).map_err(|_| KeyError::Weak)?;
-        let point = inner.to_edwards();
-        let one_spelling = point.compress().as_bytes() == octets;
-        if inner.is_weak() || !one_spelling || !point.is_torsion_free() {
+        // Of the points that have a second spelling (y below 19), only the identity has no
+        // small-order part, and it is weak: so what passes here has one spelling.
+        if inner.is_weak() || !inner.to_edwards().is_torsion_free() {
             return Err(KeyError::Weak);
         }
         Ok(Self::of(inner))
@@ -334,12 +334,17 @@ mod tests {
             VerifyingKey::from_octets(&octets(not_a_point)),
             Err(KeyError::Weak)
         );
-        // y = 3 is a point; p + 3 is the same y written a second way.
-        let twice = "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f";
-        assert_eq!(
-            VerifyingKey::from_octets(&octets(twice)),
-            Err(KeyError::Weak)
-        );
+        // p + y for each y below 19: every number that 255 bits can hold twice, with either sign.
+        for (y, sign) in (0..19).flat_map(|y| [(y, 0x7f), (y, 0xff)]) {
+            let mut twice = [0xff; 32];
+            twice[0] = 0xed + y;
+            twice[31] = sign;
+            assert_eq!(
+                VerifyingKey::from_octets(&twice),
+                Err(KeyError::Weak),
+                "{y}"
+            );
+        }
     }
 
     #[test]
