@@ -79,7 +79,11 @@ impl Backlog {
     /// Appends a subscription, or its end, in the form of ZMTP 3.1; gives its framed octets.
     pub fn push_subscription(&mut self, prefix: &[u8], subscribe: bool) -> usize {
         let before = self.tail.len();
-        let name = if subscribe { command::SUBSCRIBE } else { command::CANCEL };
+        let name = if subscribe {
+            command::SUBSCRIBE
+        } else {
+            command::CANCEL
+        };
         let _always_named = command::write(&mut self.tail, name, prefix);
         self.enter(self.tail.len() - before, false)
     }
@@ -110,12 +114,22 @@ impl Backlog {
         let chunks = std::mem::take(&mut self.chunks);
         let tail = self.tail.split();
         let entries = std::mem::take(&mut self.entries);
-        Self { chunks, tail, entries, octets: std::mem::take(&mut self.octets) }
+        Self {
+            chunks,
+            tail,
+            entries,
+            octets: std::mem::take(&mut self.octets),
+        }
     }
 
     pub(crate) fn from_parts(chunks: VecDeque<Bytes>, entries: VecDeque<usize>) -> Self {
         let octets = entries.iter().sum();
-        Self { chunks, tail: BytesMut::new(), entries, octets }
+        Self {
+            chunks,
+            tail: BytesMut::new(),
+            entries,
+            octets,
+        }
     }
 
     /// The octets in chunks, and the length of each entry.
@@ -136,7 +150,10 @@ pub(crate) struct Frames<'a> {
 
 impl<'a> Frames<'a> {
     pub(crate) fn of(chunks: &'a VecDeque<Bytes>) -> Self {
-        Self { chunks: chunks.iter(), rest: &[] }
+        Self {
+            chunks: chunks.iter(),
+            rest: &[],
+        }
     }
 }
 
@@ -167,7 +184,9 @@ mod tests {
         let (chunks, entries) = backlog.into_parts();
         let octets: usize = chunks.iter().map(Bytes::len).sum();
         assert_eq!(octets, entries.iter().sum::<usize>());
-        Frames::of(&chunks).map(|(header, body)| (header.flags.more, body.to_vec())).collect()
+        Frames::of(&chunks)
+            .map(|(header, body)| (header.flags.more, body.to_vec()))
+            .collect()
     }
 
     #[test]
@@ -178,7 +197,11 @@ mod tests {
             backlog.push(&vec![7; size].into());
             expected.push((false, vec![7; size]));
             backlog.push(&[vec![1; size], vec![], vec![2; size]].into());
-            expected.extend([(true, vec![1; size]), (true, vec![]), (false, vec![2; size])]);
+            expected.extend([
+                (true, vec![1; size]),
+                (true, vec![]),
+                (false, vec![2; size]),
+            ]);
         }
         assert_eq!(backlog.push(&Message::new()), 0);
         assert_eq!(backlog.len(), 20);

@@ -317,6 +317,8 @@ reasons! {
     RateLimited = "rate-limited",
     /// The routing id belongs to a live peer.
     RoutingId = "routing-id",
+    /// The socket talks to one peer (PAIR) and has it.
+    Exclusive = "exclusive",
     /// Clear text beyond this host, without the override.
     ClearText = "clear-text",
     /// The peer closed without a reason that can be told.

@@ -41,9 +41,9 @@ pub use crate::error::{EntropyError, KeyError, MechanismError, ProtocolError};
 pub use crate::event::{Action, LinkEvent, LinkEventKind, Reason, Refusal, Side, Stage};
 pub use crate::frame::Frame;
 pub use crate::keys::{Fingerprint, KeyPair, PublicKey, SecretKey};
-// pub use crate::mechanism::curve::Curve;
-// pub use crate::mechanism::null::Null;
-// pub use crate::mechanism::plain::Plain;
+pub use crate::mechanism::curve::Curve;
+pub use crate::mechanism::null::Null;
+pub use crate::mechanism::plain::{Plain, PlainError};
 pub use crate::mechanism::{
     Admitted, FrameFlags, Handshake, HandshakeCx, Mechanism, MechanismName, Opener, Properties,
     Protection, Ready, Sealer, Step,

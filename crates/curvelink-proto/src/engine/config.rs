@@ -56,7 +56,10 @@ impl EngineConfig {
     pub(crate) fn metadata(&self) -> Bytes {
         let mut out = BytesMut::new();
         metadata::write(&mut out, SOCKET_TYPE, self.socket_type.name().as_bytes());
-        if matches!(self.socket_type, SocketType::Req | SocketType::Dealer | SocketType::Router) {
+        if matches!(
+            self.socket_type,
+            SocketType::Req | SocketType::Dealer | SocketType::Router
+        ) {
             metadata::write(&mut out, IDENTITY, &self.routing_id);
         }
         out.freeze()
@@ -90,7 +93,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message: 16 << 20, frames: 1024, topic: 4 << 10 }
+        Self {
+            message: 16 << 20,
+            frames: 1024,
+            topic: 4 << 10,
+        }
     }
 }
 
@@ -111,6 +118,10 @@ pub struct Heartbeat {
 impl Default for Heartbeat {
     fn default() -> Self {
         let interval = Duration::from_secs(30);
-        Self { interval, timeout: interval, ttl: Duration::ZERO }
+        Self {
+            interval,
+            timeout: interval,
+            ttl: Duration::ZERO,
+        }
     }
 }

@@ -9,9 +9,7 @@ use super::config::OnDeny;
 use super::{Engine, Event, State};
 use crate::error::{MechanismError, ProtocolError};
 use crate::event::Stage;
-use crate::mechanism::{
-    Admitted, Handshake, HandshakeCx, MechanismName, Provenance, Ready, Step,
-};
+use crate::mechanism::{Admitted, Handshake, HandshakeCx, MechanismName, Provenance, Ready, Step};
 use crate::peer::Peer;
 use crate::rights::Rights;
 use crate::socket_type::SocketType;
@@ -46,12 +44,16 @@ impl Engine {
             return Ok(false);
         };
         if !flags.command {
-            return Err(ProtocolError::Malformed("handshake: a message came before its end"));
+            return Err(ProtocolError::Malformed(
+                "handshake: a message came before its end",
+            ));
         }
         let command = Command::parse(&body).ok_or(ProtocolError::Malformed("command"))?;
         if command.is(ERROR) {
             // Nobody vouches for an ERROR: it ends this connection and decides nothing else.
-            return Err(ProtocolError::RefusedByPeer { status: command.error_status() });
+            return Err(ProtocolError::RefusedByPeer {
+                status: command.error_status(),
+            });
         }
         let mut handshake = self.take_handshake()?;
         let step = self.run(|cx| handshake.on_command(command, cx));
@@ -75,7 +77,10 @@ impl Engine {
                 command::write_error(&mut out, status, plain);
                 self.outbound.push_raw(out.freeze());
             }
-            return Err(ProtocolError::Denied { status, reason: reply.reason });
+            return Err(ProtocolError::Denied {
+                status,
+                reason: reply.reason,
+            });
         }
         let mut handshake = self.take_handshake()?;
         self.verdict = Some(reply);
@@ -113,7 +118,10 @@ impl Engine {
     ) -> Result<(), ProtocolError> {
         match step? {
             Step::Continue => self.state = State::Handshake(handshake),
-            Step::Authenticate { credentials, metadata } => {
+            Step::Authenticate {
+                credentials,
+                metadata,
+            } => {
                 let request = self.request(credentials, metadata.as_ref())?;
                 self.state = State::Authenticating(handshake);
                 self.events.push_back(Event::Authenticate(request));
@@ -167,7 +175,9 @@ impl Engine {
             socket_type: self.socket_type(&ready.metadata)?,
             routing_id: routing_id(&ready.metadata)?,
             minor: self.minor,
-            rights: verdict.as_ref().map_or(Rights::all(), |reply| reply.rights.clone()),
+            rights: verdict
+                .as_ref()
+                .map_or(Rights::all(), |reply| reply.rights.clone()),
             name: verdict.map(|reply| reply.user_id),
         });
         let (sealer, opener) = match ready.protection {
@@ -176,7 +186,11 @@ impl Engine {
         };
         self.deadline = None;
         self.events.push_back(Event::Ready(peer.clone()));
-        self.state = State::Ready { peer, sealer, opener };
+        self.state = State::Ready {
+            peer,
+            sealer,
+            opener,
+        };
         debug_assert_eq!(self.stage(), Stage::Traffic);
         Ok(())
     }
@@ -194,9 +208,9 @@ impl Engine {
 fn routing_id(metadata: &Metadata) -> Result<Bytes, ProtocolError> {
     match metadata.property(IDENTITY) {
         None => Ok(Bytes::new()),
-        Some(id) if id.len() > MAX_ROUTING_ID || id.first() == Some(&0) => {
-            Err(ProtocolError::Malformed("routing id: over 255 octets or beginning with 0"))
-        }
+        Some(id) if id.len() > MAX_ROUTING_ID || id.first() == Some(&0) => Err(
+            ProtocolError::Malformed("routing id: over 255 octets or beginning with 0"),
+        ),
         Some(id) => Ok(id.clone()),
     }
 }

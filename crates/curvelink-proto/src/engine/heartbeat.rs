@@ -24,7 +24,12 @@ pub(crate) struct Pulse {
 
 impl Pulse {
     pub(crate) const fn new(config: Heartbeat, now: Instant) -> Self {
-        Self { config, heard: now, pinged: None, peer_ttl: None }
+        Self {
+            config,
+            heard: now,
+            pinged: None,
+            peer_ttl: None,
+        }
     }
 
     pub(crate) const fn heard(&mut self, now: Instant) {
@@ -64,10 +69,13 @@ impl Pulse {
     /// # Errors
     /// A PING without a whole TTL, or with more context than RFC 37 allows.
     pub(crate) fn ping<'a>(&mut self, body: &'a [u8]) -> Result<&'a [u8], ProtocolError> {
-        let (ttl, context) =
-            body.split_first_chunk::<2>().ok_or(ProtocolError::Malformed("PING"))?;
+        let (ttl, context) = body
+            .split_first_chunk::<2>()
+            .ok_or(ProtocolError::Malformed("PING"))?;
         if context.len() > MAX_CONTEXT {
-            return Err(ProtocolError::Malformed("PING: its context is over 16 octets"));
+            return Err(ProtocolError::Malformed(
+                "PING: its context is over 16 octets",
+            ));
         }
         let ttl = u64::from(u16::from_be_bytes(*ttl)) * 100;
         self.peer_ttl = (ttl > 0).then_some(Duration::from_millis(ttl));
@@ -81,7 +89,14 @@ mod tests {
 
     fn pulse(now: Instant, ttl: Duration) -> Pulse {
         let second = Duration::from_secs(1);
-        Pulse::new(Heartbeat { interval: second, timeout: second, ttl }, now)
+        Pulse::new(
+            Heartbeat {
+                interval: second,
+                timeout: second,
+                ttl,
+            },
+            now,
+        )
     }
 
     #[test]
@@ -101,7 +116,13 @@ mod tests {
     #[test]
     fn t06_no_ttl_above_655_goes_out_and_every_ttl_comes_in() {
         let start = Instant::now();
-        for (ttl, sent) in [(0, 0), (100, 1), (65_500, 655), (65_600, 655), (10_000_000_000, 655)] {
+        for (ttl, sent) in [
+            (0, 0),
+            (100, 1),
+            (65_500, 655),
+            (65_600, 655),
+            (10_000_000_000, 655),
+        ] {
             let mut pulse = pulse(start, Duration::from_millis(ttl));
             let ping = pulse.tick(start + Duration::from_secs(1)).unwrap().unwrap();
             assert_eq!(u16::from_be_bytes(ping), sent, "{ttl} ms");
@@ -127,7 +148,10 @@ mod tests {
     #[test]
     fn a_peer_that_outlives_its_own_ttl_is_cut() {
         let start = Instant::now();
-        let off = Heartbeat { interval: Duration::ZERO, ..Heartbeat::default() };
+        let off = Heartbeat {
+            interval: Duration::ZERO,
+            ..Heartbeat::default()
+        };
         let mut pulse = Pulse::new(off, start);
         assert_eq!(pulse.deadline(), None);
         pulse.ping(&[0, 5]).unwrap();

@@ -112,10 +112,16 @@ impl Inbound {
         if self.partial_octets > limits.message {
             let announced = self.partial_octets as u64;
             let limit = limits.message as u64;
-            return Err(ProtocolError::TooLarge { what: "message", announced, limit });
+            return Err(ProtocolError::TooLarge {
+                what: "message",
+                announced,
+                limit,
+            });
         }
         if self.partial.len() == limits.frames {
-            return Err(ProtocolError::TooManyFrames { limit: limits.frames });
+            return Err(ProtocolError::TooManyFrames {
+                limit: limits.frames,
+            });
         }
         self.partial.push_back(frame);
         if more {
@@ -134,7 +140,11 @@ impl Engine {
                 return Ok(());
             };
             let protected = opener.is_some();
-            let limit = if protected { limits.message + SEAL_ROOM } else { limits.message };
+            let limit = if protected {
+                limits.message + SEAL_ROOM
+            } else {
+                limits.message
+            };
             let Some((outer, body)) = self.inbound.frame(limit)? else {
                 return Ok(());
             };

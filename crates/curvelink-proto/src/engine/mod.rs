@@ -87,7 +87,11 @@ enum State {
     Greeting,
     Handshake(Box<dyn Handshake>),
     Authenticating(Box<dyn Handshake>),
-    Ready { peer: Arc<Peer>, sealer: Option<Box<dyn Sealer>>, opener: Option<Box<dyn Opener>> },
+    Ready {
+        peer: Arc<Peer>,
+        sealer: Option<Box<dyn Sealer>>,
+        opener: Option<Box<dyn Opener>>,
+    },
     Closed(Stage),
 }
 
@@ -270,7 +274,8 @@ impl Engine {
         if let Some(ttl) = self.pulse.tick(now)?
             && peer.minor > 0
         {
-            self.outbound.push_control(PING, &ttl, sealer.as_deref_mut().map(|s| s as _))?;
+            self.outbound
+                .push_control(PING, &ttl, sealer.as_deref_mut().map(|s| s as _))?;
         }
         Ok(())
     }

@@ -125,8 +125,9 @@ impl Outbound {
         for length in lengths {
             let before = out.len();
             loop {
-                let (header, body) =
-                    frames.next().ok_or(ProtocolError::Malformed("backlog of our own"))?;
+                let (header, body) = frames
+                    .next()
+                    .ok_or(ProtocolError::Malformed("backlog of our own"))?;
                 let old;
                 let (header, body) = if legacy && header.flags.command {
                     old = subscription_of_3_0(body);
@@ -177,7 +178,12 @@ impl Outbound {
         }
         self.written += octets;
         let mut done = Written::default();
-        while let Some(entry) = self.entries.front().copied().filter(|e| e.wire <= self.written) {
+        while let Some(entry) = self
+            .entries
+            .front()
+            .copied()
+            .filter(|e| e.wire <= self.written)
+        {
             self.entries.pop_front();
             self.written -= entry.wire;
             if entry.plain == 0 {
@@ -206,7 +212,11 @@ impl Outbound {
     /// cannot have had the end of a message that was cut, so it will not come twice.
     pub(crate) fn take_unsent(&mut self) -> Backlog {
         let taken = std::mem::take(self);
-        let lengths = taken.entries.iter().map(|entry| entry.plain).filter(|plain| *plain > 0);
+        let lengths = taken
+            .entries
+            .iter()
+            .map(|entry| entry.plain)
+            .filter(|plain| *plain > 0);
         Backlog::from_parts(taken.plain, lengths.collect())
     }
 }
@@ -227,8 +237,13 @@ fn seal_frame(
 
 /// A subscription as ZMTP 3.0 has it: a message of 1 or 0 and the prefix.
 fn subscription_of_3_0(command: &[u8]) -> Vec<u8> {
-    let Some(command) = Command::parse(command) else { return Vec::new() };
-    debug_assert!(command.is(SUBSCRIBE) || command.is(CANCEL), "backlogs hold no other");
+    let Some(command) = Command::parse(command) else {
+        return Vec::new();
+    };
+    debug_assert!(
+        command.is(SUBSCRIBE) || command.is(CANCEL),
+        "backlogs hold no other"
+    );
     let mut message = vec![u8::from(command.is(SUBSCRIBE))];
     message.extend_from_slice(command.body);
     message
@@ -241,7 +256,10 @@ mod tests {
     fn drain(out: &mut Outbound, at_most: usize) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); 8];
         let shown = out.poll_transmit(&mut slices);
-        let mut octets: Vec<u8> = slices[..shown].iter().flat_map(|slice| slice.to_vec()).collect();
+        let mut octets: Vec<u8> = slices[..shown]
+            .iter()
+            .flat_map(|slice| slice.to_vec())
+            .collect();
         octets.truncate(at_most);
         octets
     }

@@ -1,0 +1,204 @@
+//! What the sockets of a program share: the runtime, the policy, the inproc names.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+use curvelink_proto::{SocketType, ZapHandler};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::error::ContextError;
+use crate::options::Options;
+use crate::socket::core::Core;
+use crate::socket::{AnySocket, Kind, Socket};
+use crate::sync::lock;
+use crate::transport::inproc::Names;
+
+/// The home of sockets that belong together. Cheap to clone: all clones are one context.
+///
+/// A context that was made inside a tokio runtime uses it; one that was made outside starts an
+/// I/O thread of its own. Sockets of one context share inproc names and the policy.
+#[derive(Clone, Debug)]
+pub struct Context(pub(crate) Arc<Home>);
+
+/// What a context and its sockets keep alive.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) shared: Arc<Shared>,
+    /// Our own runtime, if we made one.
+    runtime: Option<Runtime>,
+}
+
+/// What sessions need of their context; they do not keep its runtime alive.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) runtime: Handle,
+    pub(crate) names: Names,
+    pub(crate) policy: Mutex<Option<Arc<dyn ZapHandler>>>,
+    sockets: Mutex<Vec<Weak<Core>>>,
+    tasks: Arc<Tasks>,
+}
+
+impl Context {
+    /// A context on the current tokio runtime, or with an I/O thread of its own outside of one.
+    ///
+    /// # Errors
+    /// [`ContextError::Runtime`] when the thread could not start.
+    pub fn new() -> Result<Self, ContextError> {
+        match Handle::try_current() {
+            Ok(handle) => Ok(Self::on(handle, None)),
+            Err(_) => Self::with_io_threads(1),
+        }
+    }
+
+    /// A context with its own runtime of `threads` I/O threads (at least 1), wherever it is made.
+    /// One thread serves about a gigabit of small messages.
+    ///
+    /// # Errors
+    /// [`ContextError::Runtime`] when the threads could not start.
+    #[doc(alias = "ZMQ_IO_THREADS")]
+    pub fn with_io_threads(threads: usize) -> Result<Self, ContextError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads.max(1))
+            .thread_name("curvelink-io")
+            .enable_all()
+            .build()
+            .map_err(ContextError::Runtime)?;
+        Ok(Self::on(runtime.handle().clone(), Some(runtime)))
+    }
+
+    fn on(handle: Handle, runtime: Option<Runtime>) -> Self {
+        let shared = Shared {
+            runtime: handle,
+            names: Names::default(),
+            policy: Mutex::default(),
+            sockets: Mutex::default(),
+            tasks: Arc::default(),
+        };
+        Self(Arc::new(Home {
+            shared: Arc::new(shared),
+            runtime,
+        }))
+    }
+
+    /// Sets the policy: who may connect to the sockets of this context. It takes the place of an
+    /// earlier one, and goes before a handler socket at `inproc://zeromq.zap.01`.
+    pub fn set_zap_handler(&self, handler: impl ZapHandler) {
+        *lock(&self.0.shared.policy) = Some(Arc::new(handler));
+    }
+
+    /// A socket whose type is known when the program is written.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use curvelink::{Context, Options, Push};
+    /// let context = Context::new()?;
+    /// let push = context.socket::<Push>(Options::new());
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn socket<K: Kind>(&self, options: Options) -> Socket<K> {
+        Socket::from_any(self.any_socket(K::TYPE, options))
+    }
+
+    /// A socket whose type is known when the program runs.
+    #[must_use]
+    pub fn any_socket(&self, kind: SocketType, options: Options) -> AnySocket {
+        let core = Core::new(kind, options, self.0.shared.clone());
+        let mut sockets = lock(&self.0.shared.sockets);
+        sockets.retain(|socket| socket.strong_count() > 0);
+        sockets.push(Arc::downgrade(&core));
+        drop(sockets);
+        AnySocket::new(core, self.0.clone())
+    }
+
+    /// Closes every socket and waits until their messages are written, each at most for its
+    /// linger time.
+    ///
+    /// Cancel safe: the sockets stay closed, and what is left is written behind.
+    pub async fn shutdown(&self) {
+        let shared = &self.0.shared;
+        shared.close_all();
+        poll_fn(|cx| shared.tasks.poll_idle(cx.waker())).await;
+    }
+}
+
+impl Shared {
+    fn close_all(&self) {
+        let sockets: Vec<_> = lock(&self.sockets).drain(..).collect();
+        for core in sockets.iter().filter_map(Weak::upgrade) {
+            core.close(Instant::now() + core.options.linger);
+        }
+    }
+
+    /// Runs a task of a socket's on the runtime; shutdown waits for it.
+    pub(crate) fn spawn(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        let guard = Tasks::enter(&self.tasks);
+        self.runtime.spawn(async move {
+            task.await;
+            drop(guard);
+        })
+    }
+}
+
+/// The last handle of a context that owns its runtime: what was accepted is written before the
+/// I/O thread goes, as linger promises.
+impl Drop for Home {
+    fn drop(&mut self) {
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        self.shared.close_all();
+        if Handle::try_current().is_err() {
+            // Each task ends by itself once its linger time is over.
+            crate::blocking::wait(poll_fn(|cx| self.shared.tasks.poll_idle(cx.waker())), None);
+        }
+        runtime.shutdown_background();
+    }
+}
+
+/// How many tasks of a context run, and who waits for the last.
+#[derive(Default)]
+struct Tasks(Mutex<(usize, Vec<Waker>)>);
+
+impl Tasks {
+    fn enter(tasks: &Arc<Self>) -> Task {
+        lock(&tasks.0).0 += 1;
+        Task(tasks.clone())
+    }
+
+    fn poll_idle(&self, waker: &Waker) -> Poll<()> {
+        let mut state = lock(&self.0);
+        if state.0 == 0 {
+            return Poll::Ready(());
+        }
+        state.1.push(waker.clone());
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tasks({})", lock(&self.0).0)
+    }
+}
+
+/// One running task.
+struct Task(Arc<Tasks>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.0);
+        state.0 -= 1;
+        if state.0 == 0 {
+            let waiting = std::mem::take(&mut state.1);
+            drop(state);
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What can go wrong, one small enum for each operation.
+
+use std::io;
+
+use curvelink_proto::{EndpointError, Message};
+use thiserror::Error;
+
+/// Why a context could not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ContextError {
+    /// No thread or no event queue was to be had.
+    #[error("the runtime could not start: {0}")]
+    Runtime(#[source] io::Error),
+}
+
+/// Why an endpoint was refused before anything was sent.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RefusedEndpoint {
+    /// NULL or PLAIN where others could listen.
+    #[error(
+        "this mechanism sends clear text and the endpoint reaches beyond this host: use CURVE, or \
+         say allow_clear_text_beyond_this_host"
+    )]
+    ClearText,
+    /// A mechanism that asks a policy, and no policy.
+    #[error(
+        "no policy says who may connect: set a ZAP handler on the context, or say accept_anyone"
+    )]
+    NoPolicy,
+    /// An option outside its range.
+    #[error("the option {0} is outside its range: see its documentation")]
+    Option(&'static str),
+}
+
+/// Why a socket could not bind.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The text is no endpoint.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// Binding there would be insecure.
+    #[error(transparent)]
+    Refused(#[from] RefusedEndpoint),
+    /// The inproc name is taken.
+    #[error("another socket of this context is bound to that inproc name")]
+    InUse,
+    /// A host name, or a network interface without an address.
+    #[error("a socket binds to an address of this machine, to * or to a network interface")]
+    Host,
+    /// The operating system refused.
+    #[error("the endpoint could not be bound: {0}")]
+    Io(#[from] io::Error),
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+/// Why a socket does not connect. Trouble on the way is the monitor's, not an error: the socket
+/// tries again.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The text is no endpoint.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// Connecting there would be insecure.
+    #[error(transparent)]
+    Refused(#[from] RefusedEndpoint),
+    /// `*` or port 0.
+    #[error("a socket connects to a host and a port, not to *")]
+    Wildcard,
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+/// The socket neither bound nor connected this endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the socket has no such endpoint: name it as it was bound or connected")]
+#[non_exhaustive]
+pub struct EndpointNotFound;
+
+/// Why a message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The message has no frame.
+    #[error("a message needs at least one frame")]
+    Empty,
+    /// REQ before the reply came, REP before a request did.
+    #[error("it is the peer's turn: receive first")]
+    WrongTurn,
+    /// ROUTER with `router_mandatory`: no peer has the routing id.
+    #[error("no peer has this routing id")]
+    Unroutable,
+    /// `send_timeout` has passed.
+    #[error("no peer took the message in time")]
+    TimedOut,
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+/// Why a message was not sent at once; it is given back.
+#[derive(Debug, Error)]
+#[error("{error}")]
+#[non_exhaustive]
+pub struct TrySendError {
+    /// The message.
+    pub message: Message,
+    /// Why.
+    pub error: TrySendErrorKind,
+}
+
+/// The kinds of [`TrySendError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TrySendErrorKind {
+    /// No peer has room, or there is none.
+    #[error("no peer has room for the message now")]
+    Full,
+    /// It will not get better by waiting.
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+/// Why nothing was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// REQ before a request was sent, REP before the reply was.
+    #[error("it is this side's turn: send first")]
+    WrongTurn,
+    /// `recv_timeout` has passed.
+    #[error("no message came in time")]
+    TimedOut,
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+/// Why nothing was received at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TryRecvError {
+    /// There is no message now.
+    #[error("no message is there")]
+    Empty,
+    /// It will not get better by waiting.
+    #[error(transparent)]
+    Recv(#[from] RecvError),
+}

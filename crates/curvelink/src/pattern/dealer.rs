@@ -1,0 +1,50 @@
+//! DEALER (RFC 28): sends to peers in turn, receives from peers in turn, no strict order.
+
+use std::sync::Arc;
+
+use curvelink_proto::{Message, Peer, Reason};
+
+use super::turns::Turns;
+use super::{Pattern, Refused, WrongTurn};
+use crate::pipe::{PipeId, Pipes};
+
+#[derive(Debug, Default)]
+pub(super) struct Dealer {
+    out: Turns,
+    incoming: Turns,
+}
+
+impl Pattern for Dealer {
+    fn attach(&mut self, pipe: PipeId, _: &mut Pipes) {
+        self.out.activate(pipe);
+    }
+
+    fn ready(&mut self, pipe: PipeId, _: &Arc<Peer>, _: &mut Pipes) -> Result<(), Reason> {
+        self.out.activate(pipe);
+        Ok(())
+    }
+
+    fn detach(&mut self, pipe: PipeId, _: &mut Pipes) {
+        self.out.remove(pipe);
+        self.incoming.remove(pipe);
+    }
+
+    fn readable(&mut self, pipe: PipeId, _: &mut Pipes) {
+        self.incoming.activate(pipe);
+    }
+
+    fn writable(&mut self, pipe: PipeId) {
+        self.out.activate(pipe);
+    }
+
+    fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
+        self.out
+            .send(message, pipes)
+            .map(drop)
+            .map_err(Refused::Full)
+    }
+
+    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
+        Ok(self.incoming.recv(pipes).map(|(_, message)| message))
+    }
+}

@@ -1,0 +1,104 @@
+//! Patterns: what makes a PUSH a PUSH. No I/O, no tokio, no locks.
+
+mod dealer;
+mod pair;
+mod publish;
+mod pull;
+mod push;
+mod rep;
+mod req;
+mod router;
+mod subscribe;
+mod subscriptions;
+mod turns;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use curvelink_proto::{Message, Peer, Reason, SocketType};
+
+use crate::options::Options;
+use crate::pipe::{PipeId, Pipes};
+
+/// The behaviour of one socket type, driven by [`Core`](crate::socket::core::Core) under its lock.
+///
+/// A pipe's life: [`attach`](Self::attach) if the socket connects, [`ready`](Self::ready) after
+/// each handshake, [`lost`](Self::lost) when the link goes, [`detach`](Self::detach) when the pipe
+/// does. A pipe of a bound socket begins with `ready`.
+pub(crate) trait Pattern: fmt::Debug + Send {
+    /// A pipe to an endpoint that we connect to; messages may wait in it for the connection.
+    fn attach(&mut self, pipe: PipeId, pipes: &mut Pipes);
+
+    /// The handshake is done. A reason refuses the peer.
+    fn ready(&mut self, pipe: PipeId, peer: &Arc<Peer>, pipes: &mut Pipes) -> Result<(), Reason>;
+
+    /// The link is gone; what it brought may still be received.
+    fn lost(&mut self, _pipe: PipeId, _pipes: &mut Pipes) {}
+
+    /// The pipe is gone.
+    fn detach(&mut self, pipe: PipeId, pipes: &mut Pipes);
+
+    /// The pipe was empty and has messages now.
+    fn readable(&mut self, _pipe: PipeId, _pipes: &mut Pipes) {}
+
+    /// The pipe was full and has room now.
+    fn writable(&mut self, _pipe: PipeId) {}
+
+    /// Sends a message, or gives it back.
+    fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused>;
+
+    /// The next message, if there is one.
+    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn>;
+
+    /// A peer subscribes, or cancels (publishers). A reason cuts the link.
+    fn subscription(
+        &mut self,
+        _pipe: PipeId,
+        _subscribe: bool,
+        _prefix: &Bytes,
+        _pipes: &mut Pipes,
+    ) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    /// The application subscribes, or cancels (SUB).
+    fn subscribe(&mut self, _prefix: Bytes, _subscribe: bool, _pipes: &mut Pipes) {}
+
+    /// The pipes that a topic would go to (publishers).
+    fn subscribers(&self, _topic: &[u8]) -> Vec<PipeId> {
+        Vec::new()
+    }
+}
+
+/// Why a message was not taken; it is given back.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// No peer has room, or there is none: wait.
+    Full(Message),
+    /// The request-reply turn is the other side's.
+    WrongTurn(Message),
+    /// No peer has the routing id.
+    Unroutable(Message),
+}
+
+/// A receive before the send that must come first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WrongTurn;
+
+pub(crate) fn pattern(kind: SocketType, options: &Options) -> Box<dyn Pattern> {
+    match kind {
+        SocketType::Push => Box::<push::Push>::default(),
+        SocketType::Pull => Box::<pull::Pull>::default(),
+        SocketType::Dealer => Box::<dealer::Dealer>::default(),
+        SocketType::Pair => Box::<pair::Pair>::default(),
+        SocketType::Req => Box::<req::Req>::default(),
+        SocketType::Rep => Box::<rep::Rep>::default(),
+        SocketType::Router => Box::new(router::Router::new(options.mandatory)),
+        SocketType::Pub => Box::new(publish::Publish::new(false)),
+        SocketType::Xpub => Box::new(publish::Publish::new(true)),
+        SocketType::Sub => Box::new(subscribe::Subscribe::new(true)),
+        // XSUB; the enum of types may grow, and a type without a pattern here must not pass.
+        _ => Box::new(subscribe::Subscribe::new(false)),
+    }
+}

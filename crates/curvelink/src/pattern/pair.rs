@@ -1,0 +1,53 @@
+//! PAIR (RFC 31): exactly one peer.
+
+use std::sync::Arc;
+
+use curvelink_proto::{Message, Peer, Reason};
+
+use super::{Pattern, Refused, WrongTurn};
+use crate::pipe::{PipeId, Pipes};
+
+#[derive(Debug, Default)]
+pub(super) struct Pair {
+    pipe: Option<PipeId>,
+    /// A peer that went, of which messages may still be received.
+    leaving: Option<PipeId>,
+}
+
+impl Pattern for Pair {
+    /// Only the first endpoint is used; another waits until the first is disconnected.
+    fn attach(&mut self, pipe: PipeId, _: &mut Pipes) {
+        self.pipe.get_or_insert(pipe);
+    }
+
+    fn ready(&mut self, pipe: PipeId, _: &Arc<Peer>, _: &mut Pipes) -> Result<(), Reason> {
+        if *self.pipe.get_or_insert(pipe) == pipe {
+            Ok(())
+        } else {
+            Err(Reason::Exclusive)
+        }
+    }
+
+    fn lost(&mut self, pipe: PipeId, pipes: &mut Pipes) {
+        if self.pipe == Some(pipe) && !pipes.reconnects(pipe) {
+            self.leaving = self.pipe.take();
+        }
+    }
+
+    fn detach(&mut self, pipe: PipeId, _: &mut Pipes) {
+        self.pipe = self.pipe.filter(|known| *known != pipe);
+        self.leaving = self.leaving.filter(|known| *known != pipe);
+    }
+
+    fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
+        match self.pipe {
+            Some(pipe) if pipes.try_write(pipe, &message) => Ok(()),
+            _ => Err(Refused::Full(message)),
+        }
+    }
+
+    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
+        let earlier = self.leaving.and_then(|pipe| pipes.read(pipe));
+        Ok(earlier.or_else(|| self.pipe.and_then(|pipe| pipes.read(pipe))))
+    }
+}

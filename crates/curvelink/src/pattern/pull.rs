@@ -1,0 +1,38 @@
+//! PULL (RFC 30): from all peers, in turn.
+
+use std::sync::Arc;
+
+use curvelink_proto::{Message, Peer, Reason};
+
+use super::turns::Turns;
+use super::{Pattern, Refused, WrongTurn};
+use crate::pipe::{PipeId, Pipes};
+
+#[derive(Debug, Default)]
+pub(super) struct Pull {
+    incoming: Turns,
+}
+
+impl Pattern for Pull {
+    fn attach(&mut self, _: PipeId, _: &mut Pipes) {}
+
+    fn ready(&mut self, _: PipeId, _: &Arc<Peer>, _: &mut Pipes) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn detach(&mut self, pipe: PipeId, _: &mut Pipes) {
+        self.incoming.remove(pipe);
+    }
+
+    fn readable(&mut self, pipe: PipeId, _: &mut Pipes) {
+        self.incoming.activate(pipe);
+    }
+
+    fn send(&mut self, message: Message, _: &mut Pipes) -> Result<(), Refused> {
+        Err(Refused::Full(message))
+    }
+
+    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
+        Ok(self.incoming.recv(pipes).map(|(_, message)| message))
+    }
+}

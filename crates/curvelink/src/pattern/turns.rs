@@ -1,0 +1,81 @@
+//! Taking turns: which pipe is next to be sent to, or received from (RFC 30).
+
+use curvelink_proto::Message;
+
+use crate::pipe::{PipeId, Pipes};
+
+/// The pipes of a socket that deals with one of them at a time, round robin among those that can.
+///
+/// The first `active` pipes have room (or messages) as far as is known; the others wait for the
+/// pipe's next `writable` (or `readable`). libzmq's `lb_t` and `fq_t` are the same idea twice.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    pipes: Vec<PipeId>,
+    active: usize,
+    next: usize,
+}
+
+impl Turns {
+    /// Adds a pipe, or takes note that it has room (or messages) again.
+    pub(crate) fn activate(&mut self, pipe: PipeId) {
+        let index = self.index(pipe).unwrap_or_else(|| {
+            self.pipes.push(pipe);
+            self.pipes.len() - 1
+        });
+        if index >= self.active {
+            self.pipes.swap(index, self.active);
+            self.active += 1;
+        }
+    }
+
+    pub(crate) fn remove(&mut self, pipe: PipeId) {
+        if let Some(index) = self.index(pipe) {
+            self.deactivate(index);
+            self.pipes.retain(|known| *known != pipe);
+        }
+    }
+
+    fn index(&self, pipe: PipeId) -> Option<usize> {
+        self.pipes.iter().position(|known| *known == pipe)
+    }
+
+    fn deactivate(&mut self, index: usize) {
+        if index < self.active {
+            self.active -= 1;
+            self.pipes.swap(index, self.active);
+        }
+        if self.next >= self.active {
+            self.next = 0;
+        }
+    }
+
+    fn pass(&mut self) {
+        self.next = (self.next + 1) % self.active.max(1);
+    }
+
+    /// Sends to the next pipe with room; gives the pipe, or the message back if none has.
+    pub(crate) fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<PipeId, Message> {
+        while self.active > 0 {
+            let pipe = self.pipes[self.next];
+            if pipes.try_write(pipe, &message) {
+                self.pass();
+                return Ok(pipe);
+            }
+            self.deactivate(self.next);
+        }
+        Err(message)
+    }
+
+    /// The next message, and the pipe that it came by.
+    pub(crate) fn recv(&mut self, pipes: &mut Pipes) -> Option<(PipeId, Message)> {
+        while self.active > 0 {
+            let pipe = self.pipes[self.next];
+            if let Some(message) = pipes.read(pipe) {
+                self.pass();
+                return Some((pipe, message));
+            }
+            self.deactivate(self.next);
+        }
+        None
+    }
+}

@@ -1,0 +1,297 @@
+//! Pipes: what a socket holds of each of its links.
+
+mod incoming;
+mod outgoing;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use curvelink_proto::{Message, Peer};
+
+pub(crate) use self::incoming::Incoming;
+pub(crate) use self::outgoing::{Batch, Outgoing};
+use crate::socket::core::{Core, Effect};
+
+/// A pipe of one socket; reused after the pipe is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct PipeId(usize);
+
+impl PipeId {
+    /// No pipe: the socket itself, as the owner of its own subscriptions.
+    pub(crate) const OWN: Self = Self(usize::MAX);
+
+    #[cfg(test)]
+    pub(crate) const fn new(index: usize) -> Self {
+        Self(index)
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// Where a pipe's messages go.
+#[derive(Clone)]
+pub(crate) enum Outlet {
+    /// To the session of a tcp or ipc link.
+    Link(Arc<Outgoing>),
+    /// Straight into the queue of a socket of this process.
+    Inproc {
+        queue: Arc<Incoming>,
+        peer: Weak<Core>,
+        /// The other end's pipe.
+        pipe: PipeId,
+    },
+}
+
+impl fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Link(_) => "Link",
+            Self::Inproc { .. } => "Inproc",
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Pipe {
+    /// `None` for an inproc pipe whose other end is not there yet.
+    outlet: Option<Outlet>,
+    incoming: Arc<Incoming>,
+    /// Messages taken out of `incoming` and not yet received.
+    batch: VecDeque<Message>,
+    /// Once the handshake is done, and until the link is lost.
+    peer: Option<Arc<Peer>>,
+    /// Who sent what is in the queue and has no sender noted on it. It outlives the link.
+    sender: Option<Arc<Peer>>,
+    /// The socket dials again when the link is lost.
+    reconnects: bool,
+    /// The link is gone and will not come back: the pipe ends when its messages are received.
+    ending: bool,
+}
+
+/// The pipes of a socket, and what touching them has to cause once the socket's lock is released.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    slots: Vec<Option<Pipe>>,
+    owner: Weak<Core>,
+    effects: Vec<Effect>,
+    /// Pipes that came to their end while being read.
+    ended: Vec<PipeId>,
+    /// Messages that found no room on a socket that drops (PUB, ROUTER).
+    pub(crate) dropped: u64,
+}
+
+impl Pipes {
+    pub(crate) const fn new(owner: Weak<Core>) -> Self {
+        Self {
+            slots: Vec::new(),
+            owner,
+            effects: Vec::new(),
+            ended: Vec::new(),
+            dropped: 0,
+        }
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        outlet: Option<Outlet>,
+        incoming: Arc<Incoming>,
+        reconnects: bool,
+    ) -> PipeId {
+        let batch = VecDeque::new();
+        let pipe = Some(Pipe {
+            outlet,
+            incoming,
+            batch,
+            peer: None,
+            sender: None,
+            reconnects,
+            ending: false,
+        });
+        let free = self
+            .slots
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(self.slots.len());
+        if free == self.slots.len() {
+            self.slots.push(pipe);
+        } else {
+            self.slots[free] = pipe;
+        }
+        PipeId(free)
+    }
+
+    fn pipe(&self, id: PipeId) -> Option<&Pipe> {
+        self.slots.get(id.0)?.as_ref()
+    }
+
+    fn pipe_mut(&mut self, id: PipeId) -> Option<&mut Pipe> {
+        self.slots.get_mut(id.0)?.as_mut()
+    }
+
+    /// Joins an inproc pipe to its other end.
+    pub(crate) fn join(&mut self, id: PipeId, outlet: Outlet) {
+        if let Some(pipe) = self.pipe_mut(id) {
+            pipe.outlet = Some(outlet);
+        }
+    }
+
+    /// Whether the link comes back by itself when it is lost.
+    pub(crate) fn reconnects(&self, id: PipeId) -> bool {
+        self.pipe(id).is_some_and(|pipe| pipe.reconnects)
+    }
+
+    /// Notes who is at the other end from now on, or that nobody is. Messages that an earlier peer
+    /// sent, and that still wait, stay that peer's.
+    pub(crate) fn set_peer(&mut self, id: PipeId, peer: Option<Arc<Peer>>) {
+        let Some(pipe) = self.pipe_mut(id) else {
+            return;
+        };
+        if peer.is_some() {
+            let earlier = std::mem::replace(&mut pipe.sender, peer.clone());
+            if earlier.is_some() {
+                note_sender(&mut pipe.batch, earlier.as_ref());
+                pipe.incoming.note_sender(earlier.as_ref());
+            }
+        }
+        pipe.peer = peer;
+    }
+
+    /// The peer, while the link is up.
+    pub(crate) fn peer(&self, id: PipeId) -> Option<&Arc<Peer>> {
+        self.pipe(id)?.peer.as_ref()
+    }
+
+    pub(crate) fn peers(&self) -> Vec<Arc<Peer>> {
+        self.slots
+            .iter()
+            .flatten()
+            .filter_map(|pipe| pipe.peer.clone())
+            .collect()
+    }
+
+    /// Hands a message to a pipe unless it is full or on its way out.
+    pub(crate) fn try_write(&mut self, id: PipeId, message: &Message) -> bool {
+        let owner = self.owner.clone();
+        let Some(pipe) = self.pipe_mut(id).filter(|pipe| !pipe.ending) else {
+            return false;
+        };
+        match &pipe.outlet {
+            None => false,
+            Some(Outlet::Link(outgoing)) => outgoing.try_write(message),
+            Some(Outlet::Inproc { queue, peer, pipe }) => {
+                let mut message = message.clone();
+                message.set_peer(None);
+                match queue.push_inproc(message, &owner, id) {
+                    Ok(announce) => {
+                        let effect = announce.then(|| Effect::Readable(peer.clone(), *pipe));
+                        self.effects.extend(effect);
+                        true
+                    }
+                    Err(_) => false,
+                }
+            }
+        }
+    }
+
+    /// Tells a publisher what this socket subscribes to.
+    pub(crate) fn subscribe(&mut self, id: PipeId, prefix: &[u8], subscribe: bool) {
+        let Some(pipe) = self.pipe_mut(id) else {
+            return;
+        };
+        match &pipe.outlet {
+            None => {}
+            Some(Outlet::Link(outgoing)) => outgoing.subscribe(prefix, subscribe),
+            Some(Outlet::Inproc { peer, pipe, .. }) => {
+                let prefix = bytes::Bytes::copy_from_slice(prefix);
+                let effect = Effect::Subscription(peer.clone(), *pipe, subscribe, prefix);
+                self.effects.push(effect);
+            }
+        }
+    }
+
+    /// The next message of a pipe, with its peer noted on it.
+    pub(crate) fn read(&mut self, id: PipeId) -> Option<Message> {
+        let pipe = self.slots.get_mut(id.0)?.as_mut()?;
+        if pipe.batch.is_empty() {
+            self.effects.extend(pipe.incoming.take(&mut pipe.batch));
+        }
+        let mut message = pipe.batch.pop_front();
+        match &mut message {
+            Some(message) if message.peer().is_none() => message.set_peer(pipe.sender.clone()),
+            None if pipe.ending => self.ended.push(id),
+            _ => {}
+        }
+        message
+    }
+
+    /// Forgets what waits to be written to a link.
+    pub(crate) fn clear_outgoing(&self, id: PipeId) {
+        if let Some(Outlet::Link(outgoing)) = self.pipe(id).and_then(|pipe| pipe.outlet.as_ref()) {
+            outgoing.clear();
+        }
+    }
+
+    /// The link is gone for good; whether everything it brought has been received.
+    pub(crate) fn end(&mut self, id: PipeId) -> bool {
+        let Some(pipe) = self.pipe_mut(id) else {
+            return false;
+        };
+        pipe.ending = true;
+        pipe.peer = None;
+        pipe.batch.is_empty() && pipe.incoming.is_empty()
+    }
+
+    /// Frees a pipe. An inproc peer is told.
+    pub(crate) fn remove(&mut self, id: PipeId) {
+        let Some(pipe) = self.slots.get_mut(id.0).and_then(Option::take) else {
+            return;
+        };
+        pipe.incoming.close();
+        if let Some(Outlet::Inproc { peer, pipe, .. }) = pipe.outlet {
+            self.effects.push(Effect::Ended(peer, pipe));
+        }
+    }
+
+    pub(crate) fn ids(&self) -> Vec<PipeId> {
+        let used = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.is_some());
+        used.map(|(index, _)| PipeId(index)).collect()
+    }
+
+    /// The queues to the links, for closing.
+    pub(crate) fn outgoing(&self, id: PipeId) -> Option<Arc<Outgoing>> {
+        match self.pipe(id)?.outlet.as_ref()? {
+            Outlet::Link(outgoing) => Some(outgoing.clone()),
+            Outlet::Inproc { .. } => None,
+        }
+    }
+
+    pub(crate) fn take_ended(&mut self) -> Vec<PipeId> {
+        std::mem::take(&mut self.ended)
+    }
+
+    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    pub(crate) fn push_effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+}
+
+/// Notes the sender on the messages that have none yet.
+fn note_sender(messages: &mut VecDeque<Message>, sender: Option<&Arc<Peer>>) {
+    for message in messages
+        .iter_mut()
+        .filter(|message| message.peer().is_none())
+    {
+        message.set_peer(sender.cloned());
+    }
+}

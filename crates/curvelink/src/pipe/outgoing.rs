@@ -1,0 +1,215 @@
+//! From a socket to one link: messages framed at once, taken out in batches.
+
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use curvelink_proto::{Backlog, Message, Written};
+
+use crate::sync::lock;
+
+/// The queue between a socket and the session that writes to its peer. It outlives the session
+/// where the socket connects: what was not written goes out on the next connection.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    state: Mutex<State>,
+    max_messages: usize,
+    max_octets: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    backlog: Backlog,
+    /// Messages accepted and not yet written whole, those that the session has included.
+    messages: usize,
+    octets: usize,
+    /// The socket was told that there is no room, and waits.
+    full: bool,
+    /// When lingering ends; `None` while the socket lives.
+    closing: Option<Instant>,
+    /// The session, while it has nothing to write.
+    reader: Option<Waker>,
+}
+
+/// What a session finds.
+#[derive(Debug)]
+pub(crate) enum Batch {
+    /// Messages to write.
+    Backlog(Backlog),
+    /// Nothing more will come: write what there is, but not beyond this time.
+    Closing(Instant),
+}
+
+impl Outgoing {
+    /// `max_messages` is the high-water mark, 0 for none; octets are bounded beside it.
+    pub(crate) fn new(max_messages: usize, max_octets: usize) -> Self {
+        let max_messages = if max_messages == 0 {
+            usize::MAX
+        } else {
+            max_messages
+        };
+        Self {
+            state: Mutex::default(),
+            max_messages,
+            max_octets,
+        }
+    }
+
+    /// Accepts a message unless the queue is full. A message larger than the octet bound is
+    /// accepted when nothing else waits.
+    pub(crate) fn try_write(&self, message: &Message) -> bool {
+        let mut state = lock(&self.state);
+        let full = state.messages >= self.max_messages
+            || (state.octets >= self.max_octets && state.messages > 0);
+        if full || state.closing.is_some() {
+            state.full = true;
+            return false;
+        }
+        state.octets += state.backlog.push(message);
+        state.messages += 1;
+        wake(state.reader.take(), state);
+        true
+    }
+
+    /// Accepts a subscription: these are not counted against the high-water mark.
+    pub(crate) fn subscribe(&self, prefix: &[u8], subscribe: bool) {
+        let mut state = lock(&self.state);
+        state.octets += state.backlog.push_subscription(prefix, subscribe);
+        state.messages += 1;
+        wake(state.reader.take(), state);
+    }
+
+    /// Takes all that waits.
+    pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Batch> {
+        let mut state = lock(&self.state);
+        if !state.backlog.is_empty() {
+            return Poll::Ready(Batch::Backlog(state.backlog.take()));
+        }
+        if let Some(deadline) = state.closing {
+            return Poll::Ready(Batch::Closing(deadline));
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Takes note that messages were written; whether the socket waits for the room.
+    pub(crate) fn written(&self, written: Written) -> bool {
+        let mut state = lock(&self.state);
+        state.messages = state.messages.saturating_sub(written.messages);
+        state.octets = state.octets.saturating_sub(written.octets);
+        let room = state.messages <= self.max_messages / 2 && state.octets <= self.max_octets / 2;
+        if state.full && room {
+            state.full = false;
+            return true;
+        }
+        false
+    }
+
+    /// Puts messages that were not written back in front.
+    pub(crate) fn give_back(&self, mut unsent: Backlog) {
+        let mut state = lock(&self.state);
+        unsent.append(state.backlog.take());
+        state.backlog = unsent;
+    }
+
+    /// Forgets all that waits: what was meant for a peer that is gone.
+    pub(crate) fn clear(&self) {
+        let mut state = lock(&self.state);
+        state.backlog = Backlog::new();
+        state.messages = 0;
+        state.octets = 0;
+    }
+
+    /// The socket is closed: what waits may still be written until `deadline`.
+    pub(crate) fn close(&self, deadline: Instant) {
+        let mut state = lock(&self.state);
+        state.closing.get_or_insert(deadline);
+        wake(state.reader.take(), state);
+    }
+
+    /// When lingering ends, once the socket is closed; now, if nothing waits.
+    pub(crate) fn poll_closing(&self, cx: &Context<'_>) -> Poll<Instant> {
+        let mut state = lock(&self.state);
+        match state.closing {
+            Some(_) if state.messages == 0 => Poll::Ready(Instant::now()),
+            Some(deadline) => Poll::Ready(deadline),
+            None => {
+                state.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Wakes after the lock is released, so that the woken side does not run into it.
+fn wake<T>(waker: Option<Waker>, guard: T) {
+    drop(guard);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn take(outgoing: &Outgoing) -> Option<Backlog> {
+        match outgoing.poll_take(&Context::from_waker(Waker::noop())) {
+            Poll::Ready(Batch::Backlog(backlog)) => Some(backlog),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_high_water_mark_counts_what_is_not_yet_written() {
+        let outgoing = Outgoing::new(3, 1 << 20);
+        let message = Message::from("x");
+        assert!((0..3).all(|_| outgoing.try_write(&message)));
+        assert!(!outgoing.try_write(&message));
+        // What the session has taken and not written still counts.
+        assert_eq!(take(&outgoing).unwrap().len(), 3);
+        assert!(!outgoing.try_write(&message));
+        let mut written = Written::default();
+        written.messages = 1;
+        assert!(
+            !outgoing.written(written),
+            "above half of the mark nobody is woken"
+        );
+        assert!(outgoing.written(written));
+        assert!(outgoing.try_write(&message) && outgoing.try_write(&message));
+        assert!(!outgoing.try_write(&message));
+    }
+
+    #[test]
+    fn octets_are_bounded_but_one_large_message_passes() {
+        let outgoing = Outgoing::new(0, 1000);
+        assert!(outgoing.try_write(&vec![0; 5000].into()));
+        assert!(!outgoing.try_write(&"x".into()));
+    }
+
+    #[test]
+    fn unsent_messages_go_out_first() {
+        let outgoing = Outgoing::new(0, 1000);
+        assert!(outgoing.try_write(&"a".into()));
+        let unsent = take(&outgoing).unwrap();
+        assert!(outgoing.try_write(&"b".into()));
+        outgoing.give_back(unsent);
+        assert_eq!(take(&outgoing).unwrap().len(), 2);
+        assert!(take(&outgoing).is_none());
+    }
+
+    #[test]
+    fn a_closed_queue_accepts_nothing_and_gives_what_it_has() {
+        let outgoing = Outgoing::new(0, 1000);
+        assert!(outgoing.try_write(&"a".into()));
+        let deadline = Instant::now() + Duration::from_secs(1);
+        outgoing.close(deadline);
+        outgoing.close(deadline + Duration::from_secs(9));
+        assert!(!outgoing.try_write(&"b".into()));
+        assert_eq!(take(&outgoing).unwrap().len(), 1);
+        let cx = Context::from_waker(Waker::noop());
+        assert!(matches!(outgoing.poll_take(&cx), Poll::Ready(Batch::Closing(d)) if d == deadline));
+    }
+}

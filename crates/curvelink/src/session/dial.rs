@@ -1,0 +1,144 @@
+//! Dialling: connect, run the session, connect again.
+
+use std::future::poll_fn;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use curvelink_proto::{Endpoint, LinkEventKind};
+
+use super::{Link, Session};
+use crate::pipe::{Outgoing, PipeId};
+use crate::socket::core::{Core, Queues};
+use crate::transport;
+
+/// The longest wait after refusals in a row.
+const REFUSED_MAX: Duration = Duration::from_secs(600);
+
+pub(crate) fn spawn(core: &Arc<Core>, endpoint: Endpoint, queues: Queues) {
+    let pipe = core.attach(&queues);
+    let dial = Dial {
+        core: core.clone(),
+        name: Arc::from(endpoint.to_string()),
+        endpoint,
+        queues,
+    };
+    core.shared.spawn(dial.run(pipe));
+}
+
+struct Dial {
+    core: Arc<Core>,
+    endpoint: Endpoint,
+    name: Arc<str>,
+    queues: Queues,
+}
+
+impl Dial {
+    async fn run(self, pipe: PipeId) {
+        let mut pause = Pause::new(&self.core);
+        loop {
+            let attempt = tokio::select! {
+                attempt = self.open() => attempt,
+                () = closing(&self.queues.outgoing) => break,
+            };
+            let (after, error) = match attempt {
+                Err(error) => (pause.after_failure(), Some(error.kind())),
+                Ok((stream, address)) => {
+                    self.core
+                        .emit(&self.name, Some(address), LinkEventKind::Connected);
+                    let link = Link {
+                        endpoint: self.name.clone(),
+                        address,
+                    };
+                    let core = self.core.clone();
+                    let session = Session::new(core, stream, link, self.queues.clone(), Some(pipe));
+                    let outcome = session.run().await;
+                    if outcome.closed {
+                        break;
+                    }
+                    (
+                        pause.after_session(outcome.was_ready, outcome.refused),
+                        None,
+                    )
+                }
+            };
+            self.core
+                .emit(&self.name, None, LinkEventKind::Retrying { after, error });
+            tokio::select! {
+                () = tokio::time::sleep(after) => {}
+                () = closing(&self.queues.outgoing) => break,
+            }
+        }
+        self.core.detach(pipe);
+        self.core.emit(&self.name, None, LinkEventKind::Closed);
+    }
+
+    /// Names are resolved anew at every attempt: the address behind one may have changed.
+    async fn open(&self) -> io::Result<(transport::BoxStream, curvelink_proto::PeerAddress)> {
+        let options = &self.core.options;
+        let confidential = options.mechanism.properties().confidential;
+        let local = !confidential && !options.clear_text;
+        let open = transport::open(&self.endpoint, local);
+        tokio::time::timeout(options.connect_timeout, open)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// Ready when the socket is closed and nothing waits to be written, or lingering is over.
+async fn closing(outgoing: &Outgoing) {
+    let deadline = poll_fn(|cx| outgoing.poll_closing(cx)).await;
+    tokio::time::sleep_until(deadline.into()).await;
+}
+
+/// How long to wait before the next attempt: doubling, with a random quarter taken off so that
+/// many clients of one server do not come back at the same moment.
+struct Pause {
+    first: Duration,
+    next: Duration,
+    max: Duration,
+    first_refused: Duration,
+    refused: Duration,
+}
+
+impl Pause {
+    fn new(core: &Core) -> Self {
+        let options = &core.options;
+        let first = options.reconnect_interval;
+        Self {
+            first,
+            next: first,
+            max: options.reconnect_interval_max.max(first),
+            first_refused: options.refused_interval,
+            refused: options.refused_interval,
+        }
+    }
+
+    fn after_failure(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.max);
+        jittered(pause)
+    }
+
+    /// A refusal in words is waited out longer, but never taken as the last word: it may be
+    /// forged, and allow-lists are mended by people.
+    fn after_session(&mut self, was_ready: bool, refused: bool) -> Duration {
+        if refused {
+            let pause = self.refused;
+            self.refused = (pause * 2).min(REFUSED_MAX.max(self.first_refused));
+            return jittered(pause);
+        }
+        if was_ready {
+            self.next = self.first;
+            self.refused = self.first_refused;
+        }
+        self.after_failure()
+    }
+}
+
+fn jittered(pause: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0) % 256;
+    let quarter = pause / 4;
+    pause - quarter * u32::try_from(random).unwrap_or_default() / 256
+}

@@ -1,0 +1,236 @@
+//! The steps of a session's turn.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use curvelink_proto::{Action, Event, LinkEventKind, Message, Peer, ProtocolError};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+
+use super::{LinkEnd, Session};
+use crate::pipe::Batch;
+use crate::sync::lock;
+use crate::zap;
+
+/// Most chunks of one write.
+const SLICES: usize = 64;
+
+/// Whether a step has more to do at once, or has registered a waker for what it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Parked,
+    More,
+}
+
+impl Progress {
+    pub(super) const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Parked, Self::Parked) => Self::Parked,
+            _ => Self::More,
+        }
+    }
+}
+
+type Step = Result<Progress, LinkEnd>;
+
+impl From<ProtocolError> for LinkEnd {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl From<io::Error> for LinkEnd {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+impl Session {
+    pub(super) fn drive_admission(&mut self, cx: &mut Context<'_>) -> Step {
+        let Some(admission) = &mut self.admission else {
+            return Ok(Progress::Parked);
+        };
+        let Poll::Ready(reply) = admission.as_mut().poll(cx) else {
+            return Ok(Progress::Parked);
+        };
+        self.admission = None;
+        let result = self.engine.handle_verdict(reply, Instant::now());
+        self.take_events()?;
+        result?;
+        Ok(Progress::More)
+    }
+
+    pub(super) fn drive_read(&mut self, cx: &mut Context<'_>) -> Step {
+        // While the socket has no room, the peer's octets stay in the kernel, and then with it.
+        if !self.engine.wants_input() || !self.inbox.is_empty() {
+            return Ok(Progress::Parked);
+        }
+        let read = pin!(self.stream.read_buf(self.engine.read_buf())).poll(cx);
+        match read {
+            Poll::Pending => Ok(Progress::Parked),
+            Poll::Ready(Err(_)) | Poll::Ready(Ok(0)) => Err(self.peer_closed()),
+            Poll::Ready(Ok(_)) => {
+                let result = self.engine.handle_input(Instant::now());
+                self.take_events()?;
+                result?;
+                Ok(Progress::More)
+            }
+        }
+    }
+
+    fn peer_closed(&mut self) -> LinkEnd {
+        self.engine
+            .handle_close()
+            .map_or(LinkEnd::Gone, LinkEnd::Protocol)
+    }
+
+    fn take_events(&mut self) -> Result<(), LinkEnd> {
+        while let Some(event) = self.engine.poll_event() {
+            match event {
+                Event::Authenticate(request) => {
+                    self.admission = Some(zap::authenticate(self.core.clone(), request));
+                }
+                Event::Ready(peer) => self.welcome(peer)?,
+                Event::Message(message) => self.take_message(message),
+                Event::Subscribe(prefix) => self.take_subscription(true, &prefix)?,
+                Event::Cancel(prefix) => self.take_subscription(false, &prefix)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, peer: Arc<Peer>) -> Result<(), LinkEnd> {
+        lock(&self.core.book).end_handshake(&self.queues.outgoing);
+        let pipe = self
+            .core
+            .ready(self.pipe, &self.queues, &peer)
+            .map_err(LinkEnd::Pattern)?;
+        self.pipe = Some(pipe);
+        self.permit = None;
+        self.peer = Some(peer.clone());
+        self.emit(LinkEventKind::HandshakeSucceeded(peer));
+        Ok(())
+    }
+
+    fn take_message(&mut self, message: Message) {
+        self.received += 1;
+        let Some(peer) = &self.peer else { return };
+        let topic = message.first().map(|frame| &frame[..]).unwrap_or_default();
+        if self.core.allows(peer, Action::Publish, topic) {
+            self.inbox.push_back(message);
+        } else {
+            self.deny(Action::Publish);
+        }
+    }
+
+    fn take_subscription(&mut self, subscribe: bool, prefix: &Bytes) -> Result<(), LinkEnd> {
+        let (Some(peer), Some(pipe)) = (&self.peer, self.pipe) else {
+            return Ok(());
+        };
+        if !self.core.allows(peer, Action::Subscribe, prefix) {
+            self.deny(Action::Subscribe);
+            return Ok(());
+        }
+        self.core
+            .subscription(pipe, subscribe, prefix)
+            .map_err(LinkEnd::Pattern)
+    }
+
+    fn deny(&mut self, action: Action) {
+        let name = self.peer.as_ref().and_then(|peer| peer.name.clone());
+        if let Some(denied) = self.denials.count(action, name, Instant::now()) {
+            self.emit(denied);
+        }
+    }
+
+    pub(super) fn drive_inbox(&mut self, cx: &mut Context<'_>) -> Step {
+        let Some(pipe) = self.pipe.filter(|_| !self.inbox.is_empty()) else {
+            return Ok(Progress::Parked);
+        };
+        if self.queues.incoming.push_batch(&mut self.inbox, cx.waker()) {
+            self.core.readable(pipe);
+        }
+        // With room for all of it, reading goes on; without, the queue has our waker.
+        Ok(if self.inbox.is_empty() {
+            Progress::More
+        } else {
+            Progress::Parked
+        })
+    }
+
+    pub(super) fn drive_pipe(&mut self, cx: &mut Context<'_>) -> Step {
+        if self.peer.is_none() {
+            if let Poll::Ready(deadline) = self.queues.outgoing.poll_closing(cx) {
+                self.closing = Some(deadline);
+            }
+            return Ok(Progress::Parked);
+        }
+        if !self.engine.backlog_room() {
+            return Ok(Progress::Parked);
+        }
+        match self.queues.outgoing.poll_take(cx) {
+            Poll::Pending => Ok(Progress::Parked),
+            Poll::Ready(Batch::Backlog(backlog)) => {
+                self.engine.send(backlog)?;
+                Ok(Progress::More)
+            }
+            Poll::Ready(Batch::Closing(_)) if !self.engine.wants_output() => Err(LinkEnd::Closed),
+            Poll::Ready(Batch::Closing(deadline)) => {
+                self.closing = Some(deadline);
+                Ok(Progress::Parked)
+            }
+        }
+    }
+
+    pub(super) fn drive_write(&mut self, cx: &mut Context<'_>) -> Step {
+        let had_output = self.engine.wants_output();
+        match self.poll_flush(cx) {
+            Poll::Ready(Err(_)) => Err(self.peer_closed()),
+            // Room for more, or the last octet before closing: the pipe's step looks again.
+            Poll::Ready(Ok(())) if had_output => Ok(Progress::More),
+            _ => Ok(Progress::Parked),
+        }
+    }
+
+    /// Writes what the engine has; ready when nothing is left.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.engine.wants_output() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let shown = self.engine.poll_transmit(&mut slices);
+            let write = Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..shown]);
+            let octets = ready!(write)?;
+            if octets == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let written = self.engine.advance_transmit(octets);
+            self.sent += written.messages as u64;
+            if written.messages > 0
+                && self.queues.outgoing.written(written)
+                && let Some(pipe) = self.pipe
+            {
+                self.core.writable(pipe);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn drive_timer(&mut self, cx: &mut Context<'_>) -> Step {
+        let deadline = [self.engine.poll_timeout(), self.closing]
+            .into_iter()
+            .flatten()
+            .min();
+        let Poll::Ready(now) = self.timer.poll(deadline, cx) else {
+            return Ok(Progress::Parked);
+        };
+        if self.closing.is_some_and(|deadline| now >= deadline) {
+            return Err(LinkEnd::Closed);
+        }
+        self.engine.handle_timeout(now)?;
+        Ok(Progress::More)
+    }
+}

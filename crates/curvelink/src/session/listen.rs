@@ -1,0 +1,50 @@
+//! Listeners: a session for each connection that comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use curvelink_proto::{Endpoint, LinkEventKind};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::{Link, Session};
+use crate::socket::core::Core;
+use crate::sync::lock;
+use crate::transport::Listener;
+
+/// The wait after the system could not accept: without it, a process that has run out of file
+/// descriptors spins.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+pub(crate) fn spawn(core: &Arc<Core>, listener: Listener, endpoint: &Endpoint) -> JoinHandle<()> {
+    let endpoint = Arc::from(endpoint.to_string());
+    core.shared.spawn(accept(core.clone(), listener, endpoint))
+}
+
+async fn accept(core: Arc<Core>, listener: Listener, endpoint: Arc<str>) {
+    core.emit(&endpoint, None, LinkEventKind::Listening);
+    let slots = Arc::new(Semaphore::new(core.options.max_handshakes));
+    // Ends when the task is aborted: a socket that is closed aborts its listeners.
+    while let Ok(permit) = slots.clone().acquire_owned().await {
+        match listener.accept().await {
+            Err(_) => {
+                core.emit(&endpoint, None, LinkEventKind::AcceptFailed);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            Ok((stream, address)) => {
+                core.emit(&endpoint, Some(address), LinkEventKind::Accepted);
+                let link = Link {
+                    endpoint: endpoint.clone(),
+                    address,
+                };
+                let queues = core.queues();
+                lock(&core.book).add_handshake(&queues.outgoing);
+                let session = Session::new(core.clone(), stream, link, queues, None);
+                let session = session.holding(permit);
+                core.shared.spawn(async {
+                    session.run().await;
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Sessions: one task for each connection, from its first octet to its last.
+
+mod admission;
+pub(crate) mod dial;
+mod drive;
+pub(crate) mod listen;
+mod timer;
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use curvelink_proto::{
+    BoxFuture, Engine, LinkEventKind, Message, OsEntropy, Peer, PeerAddress, ProtocolError, Reason,
+    Refusal, Side, ZapReply,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::OwnedSemaphorePermit;
+
+use self::admission::Denials;
+use self::drive::Progress;
+use self::timer::Timer;
+use crate::pipe::PipeId;
+use crate::socket::core::{Core, Queues};
+use crate::sync::lock;
+use crate::transport::BoxStream;
+
+/// How long the last octets (an ERROR, a FIN) may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Turns of one poll before other tasks get theirs.
+const TURNS: usize = 16;
+
+/// One connection: its stream, its engine, and its socket's queues. A future that ends with the
+/// connection.
+pub(crate) struct Session {
+    core: Arc<Core>,
+    stream: BoxStream,
+    engine: Engine,
+    link: Link,
+    queues: Queues,
+    /// Ours from the start where we dialled; made when the peer is ready where it came to us.
+    pipe: Option<PipeId>,
+    peer: Option<Arc<Peer>>,
+    admission: Option<BoxFuture<'static, ZapReply>>,
+    /// Parsed messages for which the socket has no room yet.
+    inbox: VecDeque<Message>,
+    /// When lingering ends, once the socket is closed.
+    closing: Option<Instant>,
+    timer: Timer,
+    denials: Denials,
+    /// The slot of a connection that is not ready.
+    permit: Option<OwnedSemaphorePermit>,
+    sent: u64,
+    received: u64,
+}
+
+/// Which link it is, for events.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) endpoint: Arc<str>,
+    pub(crate) address: PeerAddress,
+}
+
+/// Why a session is over.
+#[derive(Debug)]
+pub(crate) enum LinkEnd {
+    /// The protocol, or the peer, says so.
+    Protocol(ProtocolError),
+    /// The pattern does not take the peer, or cuts it.
+    Pattern(Reason),
+    /// The peer closed, or the network failed.
+    Gone,
+    /// Our socket was closed and everything is written, or lingering is over.
+    Closed,
+}
+
+/// What a dialling task needs to know of a session that is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) was_ready: bool,
+    /// The peer said no in words, however unauthenticated.
+    pub(crate) refused: bool,
+    pub(crate) closed: bool,
+}
+
+impl Session {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        stream: BoxStream,
+        link: Link,
+        queues: Queues,
+        pipe: Option<PipeId>,
+    ) -> Self {
+        let now = Instant::now();
+        let entropy = Box::new(OsEntropy);
+        let endpoint = link.endpoint.clone();
+        Self {
+            engine: Engine::new(core.engine.clone(), link.address, endpoint, entropy, now),
+            core,
+            stream,
+            link,
+            queues,
+            pipe,
+            peer: None,
+            admission: None,
+            inbox: VecDeque::new(),
+            closing: None,
+            timer: Timer::default(),
+            denials: Denials::default(),
+            permit: None,
+            sent: 0,
+            received: 0,
+        }
+    }
+
+    /// Holds a slot of the listener until the peer is ready.
+    pub(crate) fn holding(mut self, permit: OwnedSemaphorePermit) -> Self {
+        self.permit = Some(permit);
+        self
+    }
+
+    /// Runs the connection to its end, and tells everybody.
+    pub(crate) async fn run(mut self) -> Outcome {
+        let end = (&mut self).await;
+        self.report(&end);
+        let was_ready = self.peer.is_some();
+        // Messages that were not written whole go out on the next connection, if there is one. That
+        // is settled before the farewell, which the next connection need not wait for.
+        self.queues.outgoing.give_back(self.engine.take_unsent());
+        if was_ready && let Some(pipe) = self.pipe {
+            self.core.lost(pipe);
+        }
+        lock(&self.core.book).end_handshake(&self.queues.outgoing);
+        let outcome = Outcome {
+            was_ready,
+            refused: matches!(end, LinkEnd::Protocol(ProtocolError::RefusedByPeer { .. })),
+            closed: matches!(end, LinkEnd::Closed),
+        };
+        let _slow_peer = tokio::time::timeout(FAREWELL, self.farewell(&end)).await;
+        outcome
+    }
+
+    /// Writes what the engine still has to say, then ends our side of the stream. Octets that the
+    /// peer has sent and nobody read would turn the close into a reset that can destroy what we
+    /// wrote: they are read and dropped.
+    async fn farewell(mut self, end: &LinkEnd) -> std::io::Result<()> {
+        if matches!(end, LinkEnd::Gone) {
+            return Ok(());
+        }
+        std::future::poll_fn(|cx| self.poll_flush(cx)).await?;
+        self.stream.shutdown().await?;
+        let mut dropped = [0; 4096];
+        while self.stream.read(&mut dropped).await? > 0 {}
+        Ok(())
+    }
+
+    fn report(&mut self, end: &LinkEnd) {
+        if let Some(peer) = &self.peer {
+            let name = peer.name.clone();
+            for denied in self.denials.flush(&name) {
+                self.emit(denied);
+            }
+            let reason = match end {
+                LinkEnd::Protocol(error) => Some(error.reason()),
+                LinkEnd::Pattern(reason) => Some(*reason),
+                LinkEnd::Gone | LinkEnd::Closed => None,
+            };
+            let (received, sent) = (self.received, self.sent);
+            self.emit(LinkEventKind::Disconnected {
+                reason,
+                received,
+                sent,
+            });
+        } else {
+            let refusal = match end {
+                LinkEnd::Protocol(error) => self.engine.refusal(error),
+                LinkEnd::Pattern(reason) => {
+                    let mechanism = self.core.options.mechanism.name();
+                    Refusal::new(Side::Us, self.engine.stage(), *reason, mechanism)
+                }
+                LinkEnd::Gone | LinkEnd::Closed => return,
+            };
+            self.emit(LinkEventKind::Refused(refusal));
+        }
+    }
+
+    fn emit(&self, kind: LinkEventKind) {
+        self.core
+            .emit(&self.link.endpoint, Some(self.link.address), kind);
+    }
+}
+
+/// The whole life of a link on one screen. Each step either registers a waker for what it waits
+/// for, or says that there is more to do: only when all are parked may the session be.
+impl Future for &mut Session {
+    type Output = LinkEnd;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        let session = &mut **self;
+        for _ in 0..TURNS {
+            let mut turn = Progress::Parked;
+            let steps = [
+                Session::drive_admission, // the policy's verdict -> engine
+                Session::drive_read,      // stream -> engine -> inbox
+                Session::drive_inbox,     // inbox -> socket
+                Session::drive_pipe,      // socket -> engine
+                Session::drive_write,     // engine -> stream
+                Session::drive_timer,     // deadlines, heartbeat, linger
+            ];
+            for step in steps {
+                match step(session, cx) {
+                    Ok(progress) => turn = turn.and(progress),
+                    Err(end) => return Poll::Ready(end),
+                }
+            }
+            if turn == Progress::Parked {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,294 @@
+//! A socket of any type: what `Socket<K>` wraps, and what proxies and bindings use.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use curvelink_proto::{Endpoint, Frame, Message, Peer, SocketType};
+
+use crate::context::Home;
+use crate::error::{
+    BindError, ConnectError, EndpointNotFound, RecvError, SendError, TryRecvError, TrySendError,
+    TrySendErrorKind,
+};
+use crate::monitor::Monitor;
+use crate::options::Options;
+use crate::socket::core::{Core, Sent};
+use crate::sync::lock;
+use crate::transport;
+
+/// A socket whose type is a value. Cheap to clone: all clones are one socket, which is closed when
+/// the last is dropped.
+///
+/// What a type cannot do is an error or never ready here; [`Socket`](crate::Socket) has only the
+/// methods that make sense for its kind.
+#[derive(Clone, Debug)]
+pub struct AnySocket(Arc<Owner>);
+
+#[derive(Debug)]
+struct Owner {
+    core: Arc<Core>,
+    /// The context's runtime lives as long as its sockets.
+    _home: Arc<Home>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        close(&self.core, self.core.options.linger);
+    }
+}
+
+fn close(core: &Core, linger: Duration) {
+    let names = lock(&core.book).names();
+    names.iter().for_each(|name| core.shared.names.unbind(name));
+    core.close(Instant::now() + linger);
+}
+
+impl AnySocket {
+    pub(crate) fn new(core: Arc<Core>, home: Arc<Home>) -> Self {
+        Self(Arc::new(Owner { core, _home: home }))
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.0.core
+    }
+
+    /// The type.
+    #[must_use]
+    pub fn kind(&self) -> SocketType {
+        self.core().kind
+    }
+
+    /// The options as they are in force.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.core().options
+    }
+
+    /// Accepts connections at an endpoint; gives it as it was bound, a wildcard port filled in.
+    ///
+    /// # Errors
+    /// [`BindError`]; among them that clear text would leave the host, and that no policy says who
+    /// may connect.
+    pub fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
+        transport::bind(self.core(), &endpoint.parse()?)
+    }
+
+    /// Connects to an endpoint, now and whenever the connection is lost. Names are resolved and
+    /// connections made behind; what goes wrong there is told to [`monitor`](Self::monitor).
+    ///
+    /// # Errors
+    /// [`ConnectError`]; among them that clear text would leave the host.
+    pub fn connect(&self, endpoint: &str) -> Result<(), ConnectError> {
+        transport::connect(self.core(), &endpoint.parse()?)
+    }
+
+    /// Stops accepting at an endpoint, named as [`bind`](Self::bind) gave it. Links that are up
+    /// stay up.
+    ///
+    /// # Errors
+    /// [`EndpointNotFound`].
+    pub fn unbind(&self, endpoint: &str) -> Result<(), EndpointNotFound> {
+        self.remove(endpoint, true)
+    }
+
+    /// Ends the connection to an endpoint, after what waits was written or the linger time is
+    /// over.
+    ///
+    /// # Errors
+    /// [`EndpointNotFound`].
+    pub fn disconnect(&self, endpoint: &str) -> Result<(), EndpointNotFound> {
+        self.remove(endpoint, false)
+    }
+
+    fn remove(&self, endpoint: &str, bound: bool) -> Result<(), EndpointNotFound> {
+        let core = self.core();
+        let named = endpoint
+            .parse()
+            .map_or_else(|_| endpoint.to_owned(), |e: Endpoint| e.to_string());
+        let work = lock(&core.book)
+            .remove(&named, bound)
+            .ok_or(EndpointNotFound)?;
+        core.shared.names.unbind_for(&named, core);
+        work.stop(core, Instant::now() + core.options.linger);
+        Ok(())
+    }
+
+    /// Sends a message, waiting for a peer with room (PUB, XPUB and ROUTER do not wait).
+    ///
+    /// # Errors
+    /// [`SendError`].
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it is ready has sent nothing; the message is dropped with
+    /// it.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let mut sending = Sending {
+            core: self.core(),
+            message: Some(message.into()),
+            waiter: None,
+        };
+        let send = poll_fn(|cx| sending.poll(cx));
+        match self.core().options.send_timeout {
+            None => send.await,
+            Some(time) => self
+                .within(time, send)
+                .await
+                .unwrap_or(Err(SendError::TimedOut)),
+        }
+    }
+
+    /// Sends a message if a peer has room now.
+    ///
+    /// # Errors
+    /// [`TrySendError`], which gives the message back.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        match self.core().try_send(message.into()) {
+            Sent::Yes => Ok(()),
+            Sent::NotNow(message) => Err(TrySendError {
+                message,
+                error: TrySendErrorKind::Full,
+            }),
+            Sent::Never(message, error) => Err(TrySendError {
+                message,
+                error: error.into(),
+            }),
+        }
+    }
+
+    /// Receives the next message, with its sender on it: see [`Message::peer`].
+    ///
+    /// # Errors
+    /// [`RecvError`].
+    ///
+    /// # Cancel safety
+    /// A message is taken only by a future that becomes ready: dropping it before loses nothing.
+    pub async fn recv(&self) -> Result<Message, RecvError> {
+        let mut receiving = Receiving {
+            core: self.core(),
+            waiter: None,
+        };
+        let recv = poll_fn(|cx| receiving.poll(cx));
+        match self.core().options.recv_timeout {
+            None => recv.await,
+            Some(time) => self
+                .within(time, recv)
+                .await
+                .unwrap_or(Err(RecvError::TimedOut)),
+        }
+    }
+
+    /// Receives a message if one is there.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] if none is.
+    pub fn try_recv(&self) -> Result<Message, TryRecvError> {
+        self.core().try_recv()?.ok_or(TryRecvError::Empty)
+    }
+
+    async fn within<T>(&self, time: Duration, future: impl Future<Output = T>) -> Option<T> {
+        // The timer lives in the context's runtime, whoever polls it.
+        let sleep = {
+            let _entered = self.core().shared.runtime.enter();
+            tokio::time::timeout(time, future)
+        };
+        sleep.await.ok()
+    }
+
+    pub(crate) fn change_subscription(&self, prefix: Frame, subscribe: bool) {
+        self.core().subscribe(prefix.to_bytes(), subscribe);
+    }
+
+    pub(crate) async fn wait_for_subscribers(&self, topic: Bytes, count: usize) {
+        let mut watching = Watching {
+            core: self.core(),
+            waiter: None,
+        };
+        poll_fn(|cx| {
+            watching
+                .core
+                .poll_subscribers(&topic, count, &mut watching.waiter, cx)
+        })
+        .await;
+    }
+
+    pub(crate) fn subscribers(&self, topic: &[u8]) -> Vec<Arc<Peer>> {
+        self.core().subscribers(topic)
+    }
+
+    /// The events of this socket's links from now on.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.core().monitors.subscribe()
+    }
+
+    /// The peers whose handshake is done, as they are now.
+    #[must_use]
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        self.core().peers()
+    }
+
+    /// Messages that were dropped because a peer had no room (PUB, XPUB, ROUTER, REP) or was gone
+    /// (ROUTER), since the socket was made.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.core().dropped()
+    }
+
+    /// Closes the socket for all its clones; what waits is written behind, within the linger
+    /// time. To wait for it, use [`Context::shutdown`](crate::Context::shutdown).
+    pub fn close(self) {
+        close(self.core(), self.core().options.linger);
+    }
+}
+
+/// A send under way; dropping it leaves nothing behind in the socket.
+struct Sending<'a> {
+    core: &'a Core,
+    message: Option<Message>,
+    waiter: Option<u64>,
+}
+
+impl Sending<'_> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<(), SendError>> {
+        self.core.poll_send(&mut self.message, &mut self.waiter, cx)
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.core.forget_waiter(self.waiter);
+    }
+}
+
+/// A receive under way.
+struct Receiving<'a> {
+    core: &'a Core,
+    waiter: Option<u64>,
+}
+
+impl Receiving<'_> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<Message, RecvError>> {
+        self.core.poll_recv(&mut self.waiter, cx)
+    }
+}
+
+impl Drop for Receiving<'_> {
+    fn drop(&mut self) {
+        self.core.forget_waiter(self.waiter);
+    }
+}
+
+/// A wait for subscribers.
+struct Watching<'a> {
+    core: &'a Core,
+    waiter: Option<u64>,
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.core.forget_waiter(self.waiter);
+    }
+}

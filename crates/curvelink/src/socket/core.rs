@@ -1,0 +1,448 @@
+//! The heart of a socket: its pattern and its pipes under one lock.
+
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::Bytes;
+use curvelink_proto::{
+    Action, EngineConfig, LinkEvent, LinkEventKind, Message, Peer, PeerAddress, Reason, SocketType,
+    Topics,
+};
+
+use crate::context::Shared;
+use crate::error::{RecvError, SendError};
+use crate::monitor::Monitors;
+use crate::options::Options;
+use crate::pattern::{Pattern, Refused, pattern};
+use crate::pipe::{Incoming, Outgoing, Outlet, PipeId, Pipes};
+use crate::socket::endpoints::Book;
+use crate::socket::waiters::{Interest, Waiters};
+use crate::sync::lock;
+
+/// What sockets, sessions and inproc peers share of one socket.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) kind: SocketType,
+    pub(crate) options: Options,
+    pub(crate) engine: Arc<EngineConfig>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) monitors: Monitors,
+    pub(crate) book: Mutex<Book>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    pattern: Box<dyn Pattern>,
+    pipes: Pipes,
+    waiters: Waiters,
+    closed: bool,
+}
+
+/// What is done after the socket's lock is released: it touches other sockets, or runs wakers.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    Wake(Waker),
+    Readable(Weak<Core>, PipeId),
+    Writable(Weak<Core>, PipeId),
+    Subscription(Weak<Core>, PipeId, bool, Bytes),
+    /// An inproc peer has gone.
+    Ended(Weak<Core>, PipeId),
+}
+
+/// What came of an attempt to send at once.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    Yes,
+    NotNow(Message),
+    Never(Message, SendError),
+}
+
+/// The two queues of a link that was admitted.
+#[derive(Clone, Debug)]
+pub(crate) struct Queues {
+    pub(crate) outgoing: Arc<Outgoing>,
+    pub(crate) incoming: Arc<Incoming>,
+}
+
+impl Core {
+    pub(crate) fn new(kind: SocketType, options: Options, shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new_cyclic(|owner: &Weak<Self>| Self {
+            kind,
+            engine: Arc::new(options.engine_config(kind)),
+            state: Mutex::new(State {
+                pattern: pattern(kind, &options),
+                pipes: Pipes::new(owner.clone()),
+                waiters: Waiters::default(),
+                closed: false,
+            }),
+            options,
+            shared,
+            monitors: Monitors::default(),
+            book: Mutex::default(),
+        })
+    }
+
+    /// Runs `act` under the lock, then what it caused.
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = lock(&self.state);
+        let result = act(&mut state);
+        state.reap();
+        let effects = state.pipes.take_effects();
+        drop(state);
+        effects.into_iter().for_each(Effect::run);
+        result
+    }
+
+    // Commands of the application's.
+
+    pub(crate) fn try_send(&self, message: Message) -> Sent {
+        self.with(|state| state.send(message))
+    }
+
+    /// Sends the message out of `slot`, where it stays while there is no room.
+    pub(crate) fn poll_send(
+        &self,
+        slot: &mut Option<Message>,
+        waiter: &mut Option<u64>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), SendError>> {
+        let Some(message) = slot.take() else {
+            return Poll::Ready(Ok(()));
+        };
+        self.with(|state| match state.send(message) {
+            Sent::Yes => Poll::Ready(Ok(())),
+            Sent::Never(_, error) => Poll::Ready(Err(error)),
+            Sent::NotNow(message) => {
+                *slot = Some(message);
+                state.waiters.register(waiter, Interest::Room, cx);
+                Poll::Pending
+            }
+        })
+    }
+
+    pub(crate) fn try_recv(&self) -> Result<Option<Message>, RecvError> {
+        self.with(State::recv)
+    }
+
+    pub(crate) fn poll_recv(
+        &self,
+        waiter: &mut Option<u64>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Message, RecvError>> {
+        self.with(|state| match state.recv() {
+            Ok(Some(message)) => Poll::Ready(Ok(message)),
+            Err(error) => Poll::Ready(Err(error)),
+            Ok(None) => {
+                state.waiters.register(waiter, Interest::Message, cx);
+                Poll::Pending
+            }
+        })
+    }
+
+    pub(crate) fn poll_subscribers(
+        &self,
+        topic: &[u8],
+        count: usize,
+        waiter: &mut Option<u64>,
+        cx: &Context<'_>,
+    ) -> Poll<()> {
+        self.with(|state| {
+            if state.closed || state.pattern.subscribers(topic).len() >= count {
+                return Poll::Ready(());
+            }
+            state.waiters.register(waiter, Interest::Subscribers, cx);
+            Poll::Pending
+        })
+    }
+
+    pub(crate) fn forget_waiter(&self, waiter: Option<u64>) {
+        if let Some(waiter) = waiter {
+            lock(&self.state).waiters.forget(waiter);
+        }
+    }
+
+    pub(crate) fn subscribe(&self, prefix: Bytes, subscribe: bool) {
+        self.with(|state| state.pattern.subscribe(prefix, subscribe, &mut state.pipes));
+    }
+
+    pub(crate) fn subscribers(&self, topic: &[u8]) -> Vec<Arc<Peer>> {
+        let state = lock(&self.state);
+        let pipes = state.pattern.subscribers(topic);
+        pipes
+            .into_iter()
+            .filter_map(|pipe| state.pipes.peer(pipe).cloned())
+            .collect()
+    }
+
+    pub(crate) fn peers(&self) -> Vec<Arc<Peer>> {
+        lock(&self.state).pipes.peers()
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        lock(&self.state).pipes.dropped
+    }
+
+    /// Ends every link: what waits to be written has until `deadline`.
+    pub(crate) fn close(&self, deadline: Instant) {
+        lock(&self.book).close();
+        self.with(|state| {
+            state.closed = true;
+            for pipe in state.pipes.ids() {
+                match state.pipes.outgoing(pipe) {
+                    Some(outgoing) => outgoing.close(deadline),
+                    None => state.detach(pipe),
+                }
+            }
+            state.wake_all();
+        });
+    }
+
+    // From sessions.
+
+    pub(crate) fn queues(&self) -> Queues {
+        let octets = self.options.queue_octets;
+        Queues {
+            outgoing: Arc::new(Outgoing::new(self.options.send_hwm, octets)),
+            incoming: Arc::new(Incoming::new(self.options.recv_hwm, octets)),
+        }
+    }
+
+    /// A pipe to an endpoint that we connect to.
+    pub(crate) fn attach(&self, queues: &Queues) -> PipeId {
+        self.with(|state| {
+            let outlet = Some(Outlet::Link(queues.outgoing.clone()));
+            let pipe = state.pipes.insert(outlet, queues.incoming.clone(), true);
+            state.pattern.attach(pipe, &mut state.pipes);
+            state.wake(Interest::Room);
+            pipe
+        })
+    }
+
+    /// A handshake is done: on `pipe`, or on a new one for a peer that came to us.
+    pub(crate) fn ready(
+        &self,
+        pipe: Option<PipeId>,
+        queues: &Queues,
+        peer: &Arc<Peer>,
+    ) -> Result<PipeId, Reason> {
+        self.with(|state| {
+            if state.closed && pipe.is_none() {
+                return Err(Reason::Closed);
+            }
+            let ours = pipe.is_none();
+            let pipe = pipe.unwrap_or_else(|| {
+                let outlet = Some(Outlet::Link(queues.outgoing.clone()));
+                state.pipes.insert(outlet, queues.incoming.clone(), false)
+            });
+            state.welcome(pipe, peer).inspect_err(|_| {
+                if ours {
+                    state.pipes.remove(pipe);
+                }
+            })?;
+            Ok(pipe)
+        })
+    }
+
+    pub(crate) fn lost(&self, pipe: PipeId) {
+        self.with(|state| {
+            state.pattern.lost(pipe, &mut state.pipes);
+            if state.pipes.reconnects(pipe) {
+                state.pipes.set_peer(pipe, None);
+            } else {
+                state.end(pipe);
+            }
+        });
+    }
+
+    /// A connecting pipe is given up: its endpoint was disconnected.
+    pub(crate) fn detach(&self, pipe: PipeId) {
+        self.with(|state| state.end(pipe));
+    }
+
+    pub(crate) fn readable(&self, pipe: PipeId) {
+        self.with(|state| {
+            state.pattern.readable(pipe, &mut state.pipes);
+            state.wake(Interest::Message);
+        });
+    }
+
+    pub(crate) fn writable(&self, pipe: PipeId) {
+        self.with(|state| {
+            state.pattern.writable(pipe);
+            state.wake(Interest::Room);
+        });
+    }
+
+    /// A peer subscribes or cancels; a reason cuts its link. What its rights do not cover is
+    /// ignored, which the caller reports.
+    pub(crate) fn subscription(
+        &self,
+        pipe: PipeId,
+        subscribe: bool,
+        prefix: &Bytes,
+    ) -> Result<(), Reason> {
+        self.with(|state| {
+            state
+                .pattern
+                .subscription(pipe, subscribe, prefix, &mut state.pipes)?;
+            state.wake(Interest::Message);
+            state.wake(Interest::Subscribers);
+            Ok(())
+        })
+    }
+
+    // For inproc.
+
+    /// One end of an inproc connection; joined to the other by [`join`](Self::join). Messages
+    /// may wait in `outlet` before.
+    pub(crate) fn attach_inproc(&self, outlet: Option<Outlet>, incoming: Arc<Incoming>) -> PipeId {
+        self.with(|state| {
+            let connects = outlet.is_some();
+            let pipe = state.pipes.insert(outlet, incoming, false);
+            if connects {
+                state.pattern.attach(pipe, &mut state.pipes);
+                state.wake(Interest::Room);
+            }
+            pipe
+        })
+    }
+
+    pub(crate) fn join(&self, pipe: PipeId, outlet: Outlet, peer: &Arc<Peer>) -> bool {
+        self.with(|state| {
+            state.pipes.join(pipe, outlet);
+            let welcome = state.welcome(pipe, peer).is_ok();
+            if !welcome {
+                state.detach(pipe);
+            }
+            welcome
+        })
+    }
+
+    pub(crate) fn emit(
+        &self,
+        endpoint: &Arc<str>,
+        address: Option<PeerAddress>,
+        kind: LinkEventKind,
+    ) {
+        self.monitors
+            .emit(LinkEvent::new(endpoint.clone(), address, kind));
+    }
+
+    /// What a peer with these rights does, where this socket's pattern has topics.
+    pub(crate) fn allows(&self, peer: &Peer, action: Action, topic: &[u8]) -> bool {
+        let topics = match action {
+            Action::Publish => &peer.rights.publish,
+            _ => &peer.rights.subscribe,
+        };
+        let topical = matches!(
+            self.kind,
+            SocketType::Pub
+                | SocketType::Xpub
+                | SocketType::Sub
+                | SocketType::Xsub
+                | SocketType::Pull
+                | SocketType::Pair
+        );
+        !topical || *topics == Topics::All || topics.contain(topic)
+    }
+}
+
+impl State {
+    fn send(&mut self, message: Message) -> Sent {
+        if self.closed {
+            return Sent::Never(message, SendError::Closed);
+        }
+        if message.is_empty() {
+            return Sent::Never(message, SendError::Empty);
+        }
+        match self.pattern.send(message, &mut self.pipes) {
+            Ok(()) => Sent::Yes,
+            Err(Refused::Full(message)) => Sent::NotNow(message),
+            Err(Refused::WrongTurn(message)) => Sent::Never(message, SendError::WrongTurn),
+            Err(Refused::Unroutable(message)) => Sent::Never(message, SendError::Unroutable),
+        }
+    }
+
+    fn recv(&mut self) -> Result<Option<Message>, RecvError> {
+        if self.closed {
+            return Err(RecvError::Closed);
+        }
+        self.pattern
+            .recv(&mut self.pipes)
+            .map_err(|_| RecvError::WrongTurn)
+    }
+
+    fn welcome(&mut self, pipe: PipeId, peer: &Arc<Peer>) -> Result<(), Reason> {
+        self.pipes.set_peer(pipe, Some(peer.clone()));
+        let welcome = self.pattern.ready(pipe, peer, &mut self.pipes);
+        if welcome.is_err() {
+            self.pipes.set_peer(pipe, None);
+        }
+        self.wake(Interest::Room);
+        self.wake(Interest::Subscribers);
+        welcome
+    }
+
+    /// The link is gone for good; the pipe stays while it has messages to receive.
+    fn end(&mut self, pipe: PipeId) {
+        if self.pipes.end(pipe) {
+            self.detach(pipe);
+        }
+    }
+
+    fn detach(&mut self, pipe: PipeId) {
+        self.pattern.detach(pipe, &mut self.pipes);
+        self.pipes.remove(pipe);
+    }
+
+    /// Frees the pipes that came to their end while they were read.
+    fn reap(&mut self) {
+        for pipe in self.pipes.take_ended() {
+            self.detach(pipe);
+        }
+    }
+
+    fn wake(&mut self, interest: Interest) {
+        for waker in self.waiters.take(interest) {
+            self.pipes.push_effect(Effect::Wake(waker));
+        }
+    }
+
+    fn wake_all(&mut self) {
+        self.wake(Interest::Message);
+        self.wake(Interest::Room);
+        self.wake(Interest::Subscribers);
+    }
+}
+
+impl Effect {
+    fn run(self) {
+        match self {
+            Self::Wake(waker) => waker.wake(),
+            Self::Readable(core, pipe) => {
+                if let Some(core) = core.upgrade() {
+                    core.readable(pipe);
+                }
+            }
+            Self::Writable(core, pipe) => {
+                if let Some(core) = core.upgrade() {
+                    core.writable(pipe);
+                }
+            }
+            Self::Subscription(core, pipe, subscribe, prefix) => {
+                if let Some(core) = core.upgrade() {
+                    // An inproc peer is this process: no limit cuts it, its subscription is
+                    // ignored beyond the limit.
+                    let _ignored = core.subscription(pipe, subscribe, &prefix);
+                }
+            }
+            Self::Ended(core, pipe) => {
+                if let Some(core) = core.upgrade() {
+                    core.lost(pipe);
+                }
+            }
+        }
+    }
+}

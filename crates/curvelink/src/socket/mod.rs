@@ -1,0 +1,191 @@
+//! Sockets as applications see them.
+
+mod any;
+pub(crate) mod core;
+pub(crate) mod endpoints;
+mod kinds;
+mod waiters;
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use curvelink_proto::{Endpoint, Frame, Message, Peer};
+
+pub use self::any::AnySocket;
+pub use self::kinds::{
+    Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Sends, Sub, Xpub,
+    Xsub,
+};
+use crate::error::{
+    BindError, ConnectError, EndpointNotFound, RecvError, SendError, TryRecvError, TrySendError,
+};
+use crate::monitor::Monitor;
+
+/// A socket of one kind: `Socket<Push>`, `Socket<Sub>`, … Cheap to clone: all clones are one
+/// socket, which is closed when the last is dropped.
+///
+/// Methods exist where the kind has them:
+///
+/// ```compile_fail,E0599
+/// # async fn no(socket: curvelink::Socket<curvelink::Sub>) {
+/// socket.send("x").await; // SUB does not send
+/// # }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # async fn no(socket: curvelink::Socket<curvelink::Push>) {
+/// socket.recv().await; // PUSH does not receive
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Socket<K> {
+    any: AnySocket,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K> Clone for Socket<K> {
+    fn clone(&self) -> Self {
+        Self {
+            any: self.any.clone(),
+            kind: PhantomData,
+        }
+    }
+}
+
+impl<K: Kind> Socket<K> {
+    pub(crate) const fn from_any(any: AnySocket) -> Self {
+        Self {
+            any,
+            kind: PhantomData,
+        }
+    }
+
+    /// The same socket without its type.
+    #[must_use]
+    pub const fn any(&self) -> &AnySocket {
+        &self.any
+    }
+
+    /// See [`AnySocket::bind`].
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
+        self.any.bind(endpoint)
+    }
+
+    /// See [`AnySocket::connect`].
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub fn connect(&self, endpoint: &str) -> Result<(), ConnectError> {
+        self.any.connect(endpoint)
+    }
+
+    /// See [`AnySocket::unbind`].
+    ///
+    /// # Errors
+    /// [`EndpointNotFound`].
+    pub fn unbind(&self, endpoint: &str) -> Result<(), EndpointNotFound> {
+        self.any.unbind(endpoint)
+    }
+
+    /// See [`AnySocket::disconnect`].
+    ///
+    /// # Errors
+    /// [`EndpointNotFound`].
+    pub fn disconnect(&self, endpoint: &str) -> Result<(), EndpointNotFound> {
+        self.any.disconnect(endpoint)
+    }
+
+    /// See [`AnySocket::monitor`].
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.any.monitor()
+    }
+
+    /// See [`AnySocket::peers`].
+    #[must_use]
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        self.any.peers()
+    }
+
+    /// See [`AnySocket::dropped`].
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.any.dropped()
+    }
+
+    /// See [`AnySocket::close`].
+    pub fn close(self) {
+        self.any.close();
+    }
+}
+
+impl<K: Sends> Socket<K> {
+    /// Sends a message: see [`AnySocket::send`] for errors and cancel safety.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.any.send(message).await
+    }
+
+    /// See [`AnySocket::try_send`].
+    ///
+    /// # Errors
+    /// [`TrySendError`], which gives the message back.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        self.any.try_send(message)
+    }
+}
+
+impl<K: Receives> Socket<K> {
+    /// Receives a message: see [`AnySocket::recv`] for errors and cancel safety.
+    ///
+    /// # Errors
+    /// [`RecvError`].
+    pub async fn recv(&self) -> Result<Message, RecvError> {
+        self.any.recv().await
+    }
+
+    /// See [`AnySocket::try_recv`].
+    ///
+    /// # Errors
+    /// [`TryRecvError`].
+    pub fn try_recv(&self) -> Result<Message, TryRecvError> {
+        self.any.try_recv()
+    }
+}
+
+impl<K: Publishes> Socket<K> {
+    /// Waits until `count` peers would receive `topic`: what makes the first message arrive.
+    ///
+    /// Cancel safe. Returns as well when the socket is closed.
+    pub async fn wait_for_subscribers(&self, topic: impl Into<Frame>, count: usize) {
+        self.any
+            .wait_for_subscribers(topic.into().to_bytes(), count)
+            .await;
+    }
+
+    /// The peers that would receive `topic` now.
+    #[must_use]
+    pub fn subscribers(&self, topic: &[u8]) -> Vec<Arc<Peer>> {
+        self.any.subscribers(topic)
+    }
+}
+
+impl Socket<Sub> {
+    /// Subscribes to every topic under a prefix; the empty one is every topic. Subscriptions are
+    /// counted, and told to each publisher whenever a connection to it is made.
+    #[doc(alias = "ZMQ_SUBSCRIBE")]
+    pub fn subscribe(&self, prefix: impl Into<Frame>) {
+        self.any.change_subscription(prefix.into(), true);
+    }
+
+    /// Takes one subscription back; one that was not made is ignored.
+    #[doc(alias = "ZMQ_UNSUBSCRIBE")]
+    pub fn unsubscribe(&self, prefix: impl Into<Frame>) {
+        self.any.change_subscription(prefix.into(), false);
+    }
+}

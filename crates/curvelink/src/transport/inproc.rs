@@ -1,0 +1,184 @@
+//! Between sockets of one context: two queues, no engine, no mechanism, no policy.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+
+use curvelink_proto::{
+    Endpoint, LinkEventKind, Peer, PeerAddress, Reason, Refusal, Side, SocketType, Stage,
+};
+
+use crate::error::{BindError, ConnectError};
+use crate::pipe::{Incoming, Outlet, PipeId};
+use crate::socket::core::Core;
+use crate::socket::endpoints::Work;
+use crate::sync::lock;
+
+/// The inproc names of a context: who is bound, and who waits for somebody to bind.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Mutex<HashMap<String, Name>>);
+
+#[derive(Debug, Default)]
+struct Name {
+    bound: Option<Weak<Core>>,
+    waiting: Vec<Waiting>,
+}
+
+/// A socket that connected before anybody was bound.
+#[derive(Debug)]
+struct Waiting {
+    core: Weak<Core>,
+    pipe: PipeId,
+    /// From the binder to it.
+    back: Arc<Incoming>,
+    /// From it to the binder; messages may wait there already.
+    forth: Arc<Incoming>,
+}
+
+impl Names {
+    pub(crate) fn is_bound(&self, endpoint: &str) -> bool {
+        self.bound(endpoint).is_some()
+    }
+
+    fn bound(&self, endpoint: &str) -> Option<Arc<Core>> {
+        lock(&self.0).get(endpoint)?.bound.as_ref()?.upgrade()
+    }
+
+    pub(crate) fn unbind(&self, endpoint: &str) {
+        lock(&self.0).remove(endpoint);
+    }
+
+    /// Frees a name if it is this socket's.
+    pub(crate) fn unbind_for(&self, endpoint: &str, core: &Arc<Core>) {
+        if self
+            .bound(endpoint)
+            .is_some_and(|bound| Arc::ptr_eq(&bound, core))
+        {
+            self.unbind(endpoint);
+        }
+    }
+}
+
+pub(super) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
+    let text = endpoint.to_string();
+    let waiting = {
+        let mut names = lock(&core.shared.names.0);
+        let name = names.entry(text.clone()).or_default();
+        if name
+            .bound
+            .as_ref()
+            .is_some_and(|bound| bound.strong_count() > 0)
+        {
+            return Err(BindError::InUse);
+        }
+        name.bound = Some(Arc::downgrade(core));
+        std::mem::take(&mut name.waiting)
+    };
+    if lock(&core.book).add(text.clone(), Work::Name).is_err() {
+        core.shared.names.unbind(&text);
+        return Err(BindError::Closed);
+    }
+    core.emit(&text.into(), None, LinkEventKind::Listening);
+    waiting
+        .into_iter()
+        .for_each(|connecter| join(core, connecter));
+    Ok(endpoint.clone())
+}
+
+pub(super) fn connect(core: &Arc<Core>, endpoint: &Endpoint) -> Result<(), ConnectError> {
+    let text = endpoint.to_string();
+    let queue = || {
+        let (out, back) = (core.options.send_hwm, core.options.recv_hwm);
+        let messages = if out == 0 || back == 0 {
+            0
+        } else {
+            out.saturating_add(back)
+        };
+        Arc::new(Incoming::new(messages, core.options.queue_octets))
+    };
+    let (back, forth) = (queue(), queue());
+    let nobody = Outlet::Inproc {
+        queue: forth.clone(),
+        peer: Weak::new(),
+        pipe: PipeId::OWN,
+    };
+    let pipe = core.attach_inproc(Some(nobody), back.clone());
+    if lock(&core.book)
+        .add(text.clone(), Work::Inproc(pipe))
+        .is_err()
+    {
+        core.detach(pipe);
+        return Err(ConnectError::Closed);
+    }
+    let connecter = Waiting {
+        core: Arc::downgrade(core),
+        pipe,
+        back,
+        forth,
+    };
+    let bound = {
+        let mut names = lock(&core.shared.names.0);
+        let name = names.entry(text).or_default();
+        match name.bound.as_ref().and_then(Weak::upgrade) {
+            Some(bound) => bound,
+            None => {
+                name.waiting
+                    .retain(|waiting| waiting.core.strong_count() > 0);
+                name.waiting.push(connecter);
+                return Ok(());
+            }
+        }
+    };
+    join(&bound, connecter);
+    Ok(())
+}
+
+/// Joins the two ends. Each socket's lock is taken on its own: the two may be joined, sent to and
+/// closed from any thread.
+fn join(bound: &Arc<Core>, connecter: Waiting) {
+    let Some(core) = connecter.core.upgrade() else {
+        return;
+    };
+    if !bound.kind.talks_to(core.kind) {
+        refuse(bound, Reason::SocketType);
+        refuse(&core, Reason::SocketType);
+        core.detach(connecter.pipe);
+        return;
+    }
+    let theirs = bound.attach_inproc(None, connecter.forth.clone());
+    let to_connecter = Outlet::Inproc {
+        queue: connecter.back.clone(),
+        peer: connecter.core.clone(),
+        pipe: connecter.pipe,
+    };
+    let to_bound = Outlet::Inproc {
+        queue: connecter.forth,
+        peer: Arc::downgrade(bound),
+        pipe: theirs,
+    };
+    if !bound.join(theirs, to_connecter, &peer_of(&core)) {
+        refuse(bound, Reason::Exclusive);
+        core.detach(connecter.pipe);
+        return;
+    }
+    core.join(connecter.pipe, to_bound, &peer_of(bound));
+    // What was sent before the two were joined was announced to nobody.
+    bound.readable(theirs);
+}
+
+fn peer_of(core: &Core) -> Arc<Peer> {
+    let mut peer = Peer::anonymous(PeerAddress::Inproc, core.kind);
+    if matches!(
+        core.kind,
+        SocketType::Req | SocketType::Dealer | SocketType::Router
+    ) {
+        peer.routing_id = core.options.routing_id.to_bytes();
+    }
+    Arc::new(peer)
+}
+
+fn refuse(core: &Core, reason: Reason) {
+    let mechanism = core.options.mechanism.name();
+    let refusal = Refusal::new(Side::Us, Stage::Transport, reason, mechanism);
+    let kind = LinkEventKind::Refused(refusal);
+    core.emit(&Arc::from("inproc"), Some(PeerAddress::Inproc), kind);
+}
