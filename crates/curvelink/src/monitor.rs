@@ -36,7 +36,7 @@ impl Monitor {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    fn poll_recv(&mut self, cx: &Context<'_>) -> Poll<Option<LinkEvent>> {
+    fn poll_recv(&self, cx: &Context<'_>) -> Poll<Option<LinkEvent>> {
         let mut queue = lock(&self.0);
         match queue.events.pop_front() {
             Some(event) => Poll::Ready(Some(event)),

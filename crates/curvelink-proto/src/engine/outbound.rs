@@ -253,7 +253,7 @@ fn subscription_of_3_0(command: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn drain(out: &mut Outbound, at_most: usize) -> Vec<u8> {
+    fn drain(out: &Outbound, at_most: usize) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); 8];
         let shown = out.poll_transmit(&mut slices);
         let mut octets: Vec<u8> = slices[..shown]
@@ -293,7 +293,7 @@ mod tests {
         out.push_control("PONG", b"", None).unwrap();
         backlog.push(&"b".into());
         out.push_backlog(backlog, None, false).unwrap();
-        assert_eq!(drain(&mut out, 99), b"\0\x01a\x04\x05\x04PONG\0\x01b");
+        assert_eq!(drain(&out, 99), b"\0\x01a\x04\x05\x04PONG\0\x01b");
         assert_eq!(out.advance(4).messages, 1);
         assert_eq!(out.take_unsent().len(), 1);
     }
@@ -317,6 +317,6 @@ mod tests {
         backlog.push_subscription(b"x", false);
         let mut out = Outbound::default();
         out.push_backlog(backlog, None, true).unwrap();
-        assert_eq!(drain(&mut out, 99), b"\0\x02\x01x\0\x02\0x");
+        assert_eq!(drain(&out, 99), b"\0\x02\x01x\0\x02\0x");
     }
 }

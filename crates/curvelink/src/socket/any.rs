@@ -62,7 +62,6 @@ impl AnySocket {
     }
 
     /// The options as they are in force.
-    #[must_use]
     pub fn options(&self) -> &Options {
         &self.core().options
     }
