@@ -48,10 +48,11 @@ impl Pattern for Router {
     fn attach(&mut self, _: PipeId, _: &mut Pipes) {}
 
     fn ready(&mut self, pipe: PipeId, peer: &Arc<Peer>, _: &mut Pipes) -> Result<(), Reason> {
-        let id = if peer.routing_id.is_empty() {
-            self.generate()
-        } else {
-            peer.routing_id.clone()
+        let id = match self.by_pipe.get(&pipe).filter(|id| id.first() == Some(&0)) {
+            _ if !peer.routing_id.is_empty() => peer.routing_id.clone(),
+            // An endpoint that we connect to keeps the id that we made for it.
+            Some(id) => id.clone(),
+            None => self.generate(),
         };
         // A live peer keeps its id: whoever asks for it as well is refused, whatever its key.
         if self.by_id.contains_key(&id) {

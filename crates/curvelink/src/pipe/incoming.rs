@@ -82,6 +82,18 @@ impl Incoming {
         pushed && std::mem::take(&mut state.idle)
     }
 
+    /// Moves the last messages of a link in, over the mark if need be; whether the socket must be
+    /// told.
+    pub(crate) fn push_rest(&self, rest: &mut VecDeque<Message>) -> bool {
+        let mut state = lock(&self.state);
+        if state.closed || rest.is_empty() {
+            return false;
+        }
+        state.octets += rest.iter().map(Message::octets).sum::<usize>();
+        state.queue.append(rest);
+        std::mem::take(&mut state.idle)
+    }
+
     /// Accepts one message of an inproc peer; whether the receiving socket must be told.
     pub(crate) fn push_inproc(
         &self,

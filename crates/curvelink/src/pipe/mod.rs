@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use curvelink_proto::{Message, Peer};
 
 pub(crate) use self::incoming::Incoming;
-pub(crate) use self::outgoing::{Batch, Outgoing};
+pub(crate) use self::outgoing::Outgoing;
 use crate::socket::core::{Core, Effect};
 
 /// A pipe of one socket; reused after the pipe is gone.

@@ -33,11 +33,11 @@ struct State {
 
 /// What a session finds.
 #[derive(Debug)]
-pub(crate) enum Batch {
-    /// Messages to write.
-    Backlog(Backlog),
-    /// Nothing more will come: write what there is, but not beyond this time.
-    Closing(Instant),
+pub(crate) struct Taken {
+    /// Messages to write, if there are and the session has room.
+    pub(crate) backlog: Option<Backlog>,
+    /// Once the socket is closed: nothing more will come, and nothing is written beyond this time.
+    pub(crate) closing: Option<Instant>,
 }
 
 impl Outgoing {
@@ -79,17 +79,18 @@ impl Outgoing {
         wake(state.reader.take(), state);
     }
 
-    /// Takes all that waits.
-    pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Batch> {
+    /// Takes all that waits, if the session has room; else wakes it when there is something new.
+    pub(crate) fn poll_take(&self, room: bool, cx: &Context<'_>) -> Taken {
         let mut state = lock(&self.state);
-        if !state.backlog.is_empty() {
-            return Poll::Ready(Batch::Backlog(state.backlog.take()));
+        let waits = !state.backlog.is_empty();
+        let backlog = (room && waits).then(|| state.backlog.take());
+        if backlog.is_none() {
+            state.reader = Some(cx.waker().clone());
         }
-        if let Some(deadline) = state.closing {
-            return Poll::Ready(Batch::Closing(deadline));
+        Taken {
+            backlog,
+            closing: state.ends(),
         }
-        state.reader = Some(cx.waker().clone());
-        Poll::Pending
     }
 
     /// Takes note that messages were written; whether the socket waits for the room.
@@ -130,14 +131,26 @@ impl Outgoing {
     /// When lingering ends, once the socket is closed; now, if nothing waits.
     pub(crate) fn poll_closing(&self, cx: &Context<'_>) -> Poll<Instant> {
         let mut state = lock(&self.state);
-        match state.closing {
-            Some(_) if state.messages == 0 => Poll::Ready(Instant::now()),
-            Some(deadline) => Poll::Ready(deadline),
+        match state.ends() {
+            Some(end) => Poll::Ready(end),
             None => {
                 state.reader = Some(cx.waker().clone());
                 Poll::Pending
             }
         }
+    }
+}
+
+impl State {
+    /// When lingering ends, once the socket is closed; now, if nothing waits to be written.
+    fn ends(&self) -> Option<Instant> {
+        self.closing.map(|deadline| {
+            if self.messages == 0 {
+                Instant::now()
+            } else {
+                deadline
+            }
+        })
     }
 }
 
@@ -156,10 +169,9 @@ mod tests {
     use super::*;
 
     fn take(outgoing: &Outgoing) -> Option<Backlog> {
-        match outgoing.poll_take(&Context::from_waker(Waker::noop())) {
-            Poll::Ready(Batch::Backlog(backlog)) => Some(backlog),
-            _ => None,
-        }
+        outgoing
+            .poll_take(true, &Context::from_waker(Waker::noop()))
+            .backlog
     }
 
     #[test]
@@ -210,6 +222,17 @@ mod tests {
         assert!(!outgoing.try_write(&"b".into()));
         assert_eq!(take(&outgoing).unwrap().len(), 1);
         let cx = Context::from_waker(Waker::noop());
-        assert!(matches!(outgoing.poll_take(&cx), Poll::Ready(Batch::Closing(d)) if d == deadline));
+        assert_eq!(
+            outgoing.poll_take(true, &cx).closing,
+            Some(deadline),
+            "not written yet"
+        );
+        outgoing.clear();
+        assert!(
+            outgoing
+                .poll_take(true, &cx)
+                .closing
+                .is_some_and(|end| end < deadline)
+        );
     }
 }

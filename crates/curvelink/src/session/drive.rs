@@ -12,7 +12,6 @@ use curvelink_proto::{Action, Event, LinkEventKind, Message, Peer, ProtocolError
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::{LinkEnd, Session};
-use crate::pipe::Batch;
 use crate::sync::lock;
 use crate::zap;
 
@@ -164,36 +163,30 @@ impl Session {
     }
 
     pub(super) fn drive_pipe(&mut self, cx: &mut Context<'_>) -> Step {
-        if self.peer.is_none() {
-            if let Poll::Ready(deadline) = self.queues.outgoing.poll_closing(cx) {
-                self.closing = Some(deadline);
-            }
-            return Ok(Progress::Parked);
+        let taken = self
+            .queues
+            .outgoing
+            .poll_take(self.engine.backlog_room(), cx);
+        self.closing = taken.closing;
+        if let Some(backlog) = taken.backlog {
+            self.engine.send(backlog)?;
+            return Ok(Progress::More);
         }
-        if !self.engine.backlog_room() {
-            return Ok(Progress::Parked);
-        }
-        match self.queues.outgoing.poll_take(cx) {
-            Poll::Pending => Ok(Progress::Parked),
-            Poll::Ready(Batch::Backlog(backlog)) => {
-                self.engine.send(backlog)?;
-                Ok(Progress::More)
-            }
-            Poll::Ready(Batch::Closing(_)) if !self.engine.wants_output() => Err(LinkEnd::Closed),
-            Poll::Ready(Batch::Closing(deadline)) => {
-                self.closing = Some(deadline);
-                Ok(Progress::Parked)
-            }
-        }
+        Ok(Progress::Parked)
     }
 
     pub(super) fn drive_write(&mut self, cx: &mut Context<'_>) -> Step {
-        let had_output = self.engine.wants_output();
+        if self.deaf || !self.engine.wants_output() {
+            return Ok(Progress::Parked);
+        }
         match self.poll_flush(cx) {
-            Poll::Ready(Err(_)) => Err(self.peer_closed()),
-            // Room for more, or the last octet before closing: the pipe's step looks again.
-            Poll::Ready(Ok(())) if had_output => Ok(Progress::More),
-            _ => Ok(Progress::Parked),
+            Poll::Pending => Ok(Progress::Parked),
+            Poll::Ready(Ok(())) => Ok(Progress::More),
+            // The peer takes no more; what it had sent before may still be there to be read.
+            Poll::Ready(Err(_)) => {
+                self.deaf = true;
+                Ok(Progress::Parked)
+            }
         }
     }
 

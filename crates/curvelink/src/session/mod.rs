@@ -49,6 +49,8 @@ pub(crate) struct Session {
     inbox: VecDeque<Message>,
     /// When lingering ends, once the socket is closed.
     closing: Option<Instant>,
+    /// The peer takes nothing any more.
+    deaf: bool,
     timer: Timer,
     denials: Denials,
     /// The slot of a connection that is not ready.
@@ -108,6 +110,7 @@ impl Session {
             admission: None,
             inbox: VecDeque::new(),
             closing: None,
+            deaf: false,
             timer: Timer::default(),
             denials: Denials::default(),
             permit: None,
@@ -127,10 +130,13 @@ impl Session {
         let end = (&mut self).await;
         self.report(&end);
         let was_ready = self.peer.is_some();
-        // Messages that were not written whole go out on the next connection, if there is one. That
-        // is settled before the farewell, which the next connection need not wait for.
-        self.queues.outgoing.give_back(self.engine.take_unsent());
         if was_ready && let Some(pipe) = self.pipe {
+            // Messages that were not written whole go out on the next connection, if there is one.
+            self.queues.outgoing.give_back(self.engine.take_unsent());
+            // What came whole before the end is received, room or not.
+            if self.queues.incoming.push_rest(&mut self.inbox) {
+                self.core.readable(pipe);
+            }
             self.core.lost(pipe);
         }
         lock(&self.core.book).end_handshake(&self.queues.outgoing);
