@@ -157,7 +157,7 @@ impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Reason::WrongServerKey => "after our first command: its key is not the one we expect",
-            Reason::Denied => "after it learnt our key: it does not know us",
+            Reason::Denied => "after it learnt who we are: it does not admit us",
             Reason::NotZmtp => "instead of greeting us",
             _ => "during the handshake",
         })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use zeroize::Zeroize as _;
 
 use super::config::OnDeny;
 use super::{Engine, Event, State};
@@ -40,7 +41,7 @@ impl Engine {
     }
 
     pub(super) fn parse_handshake(&mut self) -> Result<bool, ProtocolError> {
-        let Some((flags, body)) = self.inbound.frame(MAX_COMMAND)? else {
+        let Some((flags, mut body)) = self.inbound.frame(MAX_COMMAND)? else {
             return Ok(false);
         };
         if !flags.command {
@@ -57,6 +58,8 @@ impl Engine {
         }
         let mut handshake = self.take_handshake()?;
         let step = self.run(|cx| handshake.on_command(command, cx));
+        // It may have held a password, and the buffer is used again.
+        body.zeroize();
         self.take_step(handshake, step)?;
         Ok(true)
     }
