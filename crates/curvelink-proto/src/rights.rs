@@ -5,7 +5,9 @@ use std::sync::Arc;
 /// Topics that a peer may publish and subscribe, as the policy gave them.
 ///
 /// A topic is the first frame of a message. Cheap to clone. The rights of a peer are checked
-/// where its octets arrive: its subscriptions on PUB and XPUB, its messages on SUB, XSUB and PULL.
+/// where its octets arrive: its subscriptions on PUB and XPUB, its messages on SUB, XSUB, PULL and
+/// PAIR. On REP, ROUTER and DEALER, whose first frames are not topics, the application decides by
+/// the rights of each message's peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rights {

@@ -47,8 +47,8 @@ pub enum BindError {
     /// The inproc name is taken.
     #[error("another socket of this context is bound to that inproc name")]
     InUse,
-    /// A host name, or a network interface without an address.
-    #[error("a socket binds to an address of this machine, to * or to a network interface")]
+    /// A host name: what it stands for may change, and another network may listen then.
+    #[error("a socket binds to an address of this machine, to localhost or to *")]
     Host,
     /// The operating system refused.
     #[error("the endpoint could not be bound: {0}")]

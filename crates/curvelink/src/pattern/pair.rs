@@ -10,8 +10,8 @@ use crate::pipe::{PipeId, Pipes};
 #[derive(Debug, Default)]
 pub(super) struct Pair {
     pipe: Option<PipeId>,
-    /// A peer that went, of which messages may still be received.
-    leaving: Option<PipeId>,
+    /// Peers that went, of which messages may still be received.
+    leaving: Vec<PipeId>,
 }
 
 impl Pattern for Pair {
@@ -30,13 +30,13 @@ impl Pattern for Pair {
 
     fn lost(&mut self, pipe: PipeId, pipes: &mut Pipes) {
         if self.pipe == Some(pipe) && !pipes.reconnects(pipe) {
-            self.leaving = self.pipe.take();
+            self.leaving.extend(self.pipe.take());
         }
     }
 
     fn detach(&mut self, pipe: PipeId, _: &mut Pipes) {
         self.pipe = self.pipe.filter(|known| *known != pipe);
-        self.leaving = self.leaving.filter(|known| *known != pipe);
+        self.leaving.retain(|known| *known != pipe);
     }
 
     fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
@@ -47,7 +47,7 @@ impl Pattern for Pair {
     }
 
     fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
-        let earlier = self.leaving.and_then(|pipe| pipes.read(pipe));
-        Ok(earlier.or_else(|| self.pipe.and_then(|pipe| pipes.read(pipe))))
+        let all = self.leaving.iter().chain(&self.pipe);
+        Ok(all.copied().find_map(|pipe| pipes.read(pipe)))
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use curvelink_proto::{
     BoxFuture, Engine, LinkEventKind, Message, OsEntropy, Peer, PeerAddress, ProtocolError, Reason,
-    Refusal, Side, ZapReply,
+    Refusal, Side, Stage, ZapReply,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::OwnedSemaphorePermit;
@@ -183,14 +183,19 @@ impl Session {
         } else {
             let refusal = match end {
                 LinkEnd::Protocol(error) => self.engine.refusal(error),
-                LinkEnd::Pattern(reason) => {
-                    let mechanism = self.core.options.mechanism.name();
-                    Refusal::new(Side::Us, self.engine.stage(), *reason, mechanism)
-                }
+                LinkEnd::Pattern(reason) => self.refused_by_pattern(*reason),
                 LinkEnd::Gone | LinkEnd::Closed => return,
             };
             self.emit(LinkEventKind::Refused(refusal));
         }
+    }
+
+    fn refused_by_pattern(&self, reason: Reason) -> Refusal {
+        let mechanism = self.core.options.mechanism.name();
+        let mut refusal = Refusal::new(Side::Us, Stage::Admission, reason, mechanism);
+        let key = self.engine.peer().and_then(|peer| peer.key);
+        refusal.fingerprint = key.map(|key| key.fingerprint());
+        refusal
     }
 
     fn emit(&self, kind: LinkEventKind) {

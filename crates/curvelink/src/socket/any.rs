@@ -110,7 +110,9 @@ impl AnySocket {
         let work = lock(&core.book)
             .remove(&named, bound)
             .ok_or(EndpointNotFound)?;
-        core.shared.names.unbind_for(&named, core);
+        if bound {
+            core.shared.names.unbind_for(&named, core);
+        }
         work.stop(core, Instant::now() + core.options.linger);
         Ok(())
     }

@@ -248,6 +248,8 @@ impl Core {
     pub(crate) fn lost(&self, pipe: PipeId) {
         self.with(|state| {
             state.pattern.lost(pipe, &mut state.pipes);
+            // An XPUB shows that subscriptions have ended.
+            state.wake(Interest::Message);
             if state.pipes.reconnects(pipe) {
                 state.pipes.set_peer(pipe, None);
             } else {
