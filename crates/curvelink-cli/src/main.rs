@@ -3,9 +3,17 @@
 mod args;
 mod command;
 mod exit;
+mod home;
+mod hub;
+mod inbox;
 mod key;
+mod link;
+mod log;
+mod message;
 mod output;
 mod secret_file;
+mod sign;
+mod trust;
 
 use std::process::ExitCode;
 

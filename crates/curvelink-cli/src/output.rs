@@ -25,3 +25,8 @@ pub(crate) fn either(
 ) -> io::Result<()> {
     if as_json { json(value) } else { line(&text()) }
 }
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}

@@ -110,10 +110,21 @@ pub(crate) fn looks_like_a_key(text: &str) -> bool {
 /// Makes a file for a secret: it must not exist yet, not even as a symbolic link, and only its
 /// owner can read it whatever the umask is.
 pub(crate) fn create(path: &Path, text: &str) -> anyhow::Result<()> {
+    create_with(path, text, 0o600)
+}
+
+/// Makes a file that anybody may read and only its owner can write; it must not exist yet either.
+pub(crate) fn create_public(path: &Path, text: &str) -> anyhow::Result<()> {
+    create_with(path, text, 0o644)
+}
+
+fn create_with(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
     let mut file = options.open(path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => usage(format!(
             "{} exists: choose another name, a key file is never overwritten",

@@ -1,6 +1,9 @@
 //! The command line: what was typed. What it means is each command's to say.
 
+pub(crate) mod evidence;
+pub(crate) mod hub;
 pub(crate) mod key;
+pub(crate) mod socket;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,12 +20,41 @@ use crate::secret_file::looks_like_a_key;
 #[command(name = "curvelink", version, after_help = exit::HELP, max_term_width = 100)]
 #[command(disable_help_subcommand = true)]
 pub(crate) struct Cli {
+    /// The folder that `curvelink init` made [default: the nearest at or above the current one]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Run the whole job once in a temporary folder, and print what was checked
+    Demo(hub::DemoArgs),
+    /// Make a folder with a hub and two identities: keys, settings and policy
+    Init(hub::InitArgs),
+    /// Run the hub of a folder
+    Up(hub::UpArgs),
+    /// Publish a message: to the hub, or with --direct or --bind to subscribers themselves
+    #[command(after_help = PUB_EXAMPLES)]
+    Pub(socket::PubArgs),
+    /// Receive what is published under topics
+    Sub(socket::SubArgs),
+    /// Send messages, each to one of the peers in turn
+    Push(socket::PushArgs),
+    /// Receive what peers push
+    Pull(socket::PullArgs),
+    /// Send requests and show the replies
+    Req(socket::ReqArgs),
+    /// Show requests and answer them
+    Rep(socket::RepArgs),
+    /// Check saved messages: signature, digests, identity, rights, gaps and repetitions
+    Verify(evidence::VerifyArgs),
+    /// Write a saved message's signature in a form that other programs check
+    Export(evidence::ExportArgs),
+    /// Look at a policy file: who may connect, publish and subscribe
+    #[command(subcommand)]
+    Policy(evidence::PolicyCommand),
     /// Make, look at and convert keys
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -38,6 +70,12 @@ pub(crate) enum Command {
         dir: Option<PathBuf>,
     },
 }
+
+const PUB_EXAMPLES: &str = "\
+Examples:
+  curvelink pub --as ci-scanner findings/sast scan.sarif
+  curvelink pub --key my.key_secret --server-key hub.key tcp://hub:5570 findings/sast scan.sarif
+  echo hello | curvelink pub --bind tcp://127.0.0.1:5555 greetings";
 
 /// Reads the command line; what cannot be read has been reported, and the code is to be returned.
 pub(crate) fn parse() -> Result<Cli, ExitCode> {

@@ -1,16 +1,12 @@
 //! `curvelink key gen | pub | show | convert`
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::Path;
-
 use anyhow::Context;
 use serde::Serialize;
 
 use crate::args::key::{BareArgs, ConvertArgs, GenArgs, KeyCommand, PubArgs, ShowArgs};
 use crate::key::{Bare, Form, Key};
+use crate::output;
 use crate::secret_file::{self, Source};
-use crate::{output, secret_file::create};
 
 pub(crate) fn run(command: KeyCommand) -> anyhow::Result<()> {
     match command {
@@ -30,7 +26,7 @@ fn generate(args: &GenArgs) -> anyhow::Result<()> {
     let Some(path) = &args.out else {
         return secret_file::print(&text);
     };
-    create(path, &text)?;
+    secret_file::create(path, &text)?;
     let public = key.to_public();
     let public = Form::usual(&public).write(&public, None)?;
     output::line(public.trim_end())?;
@@ -66,18 +62,11 @@ fn convert(args: &ConvertArgs) -> anyhow::Result<()> {
     }
     let text = args.to.write(&key, None)?;
     match (&args.out, key.is_secret()) {
-        (Some(path), true) => create(path, &text),
-        (Some(path), false) => create_public(path, &text),
+        (Some(path), true) => secret_file::create(path, &text),
+        (Some(path), false) => secret_file::create_public(path, &text),
         (None, true) => secret_file::print(&text),
         (None, false) => Ok(output::line(text.trim_end())?),
     }
-}
-
-/// Makes a file that anybody may read; like one with a secret it must not exist yet.
-pub(super) fn create_public(path: &Path, text: &str) -> anyhow::Result<()> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("cannot create {}", path.display()))
 }
 
 impl BareArgs {

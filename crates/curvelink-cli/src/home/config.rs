@@ -1,0 +1,162 @@
+//! `curvelink.toml`: what hub, publishers and subscribers of one folder agree on.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::exit::usage;
+
+/// The settings. What the file does not know is an error: a misspelt setting would be no setting.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    version: u32,
+    pub(crate) hub: HubConfig,
+    pub(crate) envelope: EnvelopeConfig,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HubConfig {
+    /// Where publishers send.
+    pub(crate) ingest: String,
+    /// Where subscribers listen.
+    pub(crate) feed: String,
+    /// The hub's public CURVE key, in Z85 or hex.
+    pub(crate) public_key: String,
+    /// The ZAP domain of both sockets.
+    pub(crate) domain: String,
+    /// The policy file, relative to the folder.
+    pub(crate) policy: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EnvelopeConfig {
+    /// Whether messages must be signed.
+    pub(crate) sign: Sign,
+    /// The name that signers sign for and that receivers go by.
+    pub(crate) audience: String,
+    /// How far, in seconds, a message's time may lie from the clock; 0 is any distance.
+    max_skew: u64,
+}
+
+/// Whether messages must be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Sign {
+    /// Each message carries its own envelope.
+    Each,
+    /// None does; one that does is passed on unread.
+    None,
+}
+
+impl Config {
+    pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| {
+                1 + text
+                    .bytes()
+                    .take(span.start)
+                    .filter(|octet| *octet == b'\n')
+                    .count()
+            });
+            let place = line
+                .map(|line| format!("line {line}: "))
+                .unwrap_or_default();
+            usage(format!(
+                "{place}{}",
+                error.message().trim().replace('\n', ", ")
+            ))
+        })?;
+        if config.version == 1 {
+            Ok(config)
+        } else {
+            Err(usage(
+                "this version of the settings is not known: write version = 1",
+            ))
+        }
+    }
+}
+
+impl EnvelopeConfig {
+    /// How far a message's time may lie from the clock; zero is any distance.
+    pub(crate) const fn max_skew(&self) -> Duration {
+        Duration::from_secs(self.max_skew)
+    }
+}
+
+/// What a new file is made of.
+pub(crate) struct NewConfig<'a> {
+    pub(crate) ingest: &'a str,
+    pub(crate) feed: &'a str,
+    pub(crate) public_key: &'a str,
+    pub(crate) domain: &'a str,
+    pub(crate) audience: &'a str,
+}
+
+impl fmt::Display for NewConfig<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "# What the hub, the publishers and the subscribers of this folder agree on.\n\
+             version = 1\n\
+             \n\
+             [hub]\n\
+             ingest = {:?}      # publishers send here\n\
+             feed = {:?}        # subscribers listen here\n\
+             public_key = {:?}  # clients talk to the owner of this key only\n\
+             domain = {:?}      # the ZAP domain that a peer must be allowed to enter\n\
+             policy = \"zap.toml\"\n\
+             \n\
+             [envelope]\n\
+             sign = \"each\"      # each message must be signed; \"none\" asks for no signatures\n\
+             audience = {:?}    # whom messages are signed for: another hub refuses them\n\
+             max_skew = 300     # seconds between a message's time and the clock; 0 = any\n",
+            self.ingest, self.feed, self.public_key, self.domain, self.audience
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text() -> String {
+        let new = NewConfig {
+            ingest: "tcp://127.0.0.1:5570",
+            feed: "tcp://127.0.0.1:5571",
+            public_key: "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7",
+            domain: "findings",
+            audience: "demo",
+        };
+        new.to_string()
+    }
+
+    #[test]
+    fn what_init_writes_is_read() {
+        let config = Config::parse(&text()).unwrap();
+        assert_eq!(
+            config.hub.public_key,
+            "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
+        );
+        assert_eq!(config.envelope.sign, Sign::Each);
+        assert_eq!(config.envelope.max_skew(), Duration::from_secs(300));
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line() {
+        for (from, to, line) in [
+            ("domain", "domian", "line 4"),
+            ("\"each\"", "\"eahc\"", "line 12"),
+            ("max_skew = 300", "max_skew = -1", "line 14"),
+            ("version = 1", "version = 2", "version = 1"),
+        ] {
+            let error = Config::parse(&text().replace(from, to))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(line) && !error.contains('\n'), "{error}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The hub: publishers hand it signed messages and are told who received them; subscribers get
+//! what they may see.
+//!
+//! ```text
+//! publisher  REQ  -> ingest (ROUTER)   TOPIC, BODY.., ENVELOPE     publish; the reply is an Ack
+//!                                      TOPIC                       who would receive it?
+//! subscriber SUB  <- feed (XPUB)       TOPIC, BODY.., ENVELOPE
+//! ```
+//!
+//! CURVE and the policy stand before both sockets; the gate stands between them.
+
+mod ack;
+mod client;
+mod gate;
+mod memory;
+
+pub(crate) use ack::Ack;
+pub(crate) use client::{Client, endpoints};
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use curvelink::{Context, Curve, Frame, Message, Peer, Router, Socket, Xpub};
+use curvelink_zap::PolicyHandler;
+use tokio::pin;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use crate::exit::one_line;
+use crate::home::{Endpoints, HUB, Home};
+use crate::link;
+use gate::{Gate, Refused, Verdict};
+use memory::Memory;
+
+/// What the hub has seen is written down this often: so much can be replayed after a crash, if it
+/// is within the time skew.
+const REMEMBER: Duration = Duration::from_secs(5);
+
+/// A hub that is bound and not yet running.
+pub(crate) struct Hub {
+    ingest: Socket<Router>,
+    feed: Socket<Xpub>,
+    gate: Gate,
+    memory: Memory,
+    endpoints: Endpoints,
+    /// The fingerprint of the hub's own key.
+    key: String,
+}
+
+impl Hub {
+    /// Binds both sockets, with the policy in force.
+    pub(crate) fn bind(context: &Context, home: &Home) -> anyhow::Result<Self> {
+        let keys = home.curve_key(HUB)?;
+        if keys.public() != home.hub_key()? {
+            return Err(crate::exit::usage(
+                "public_key in curvelink.toml is not that of keys/hub.key_secret: correct it, or no \
+                 client will talk to this hub",
+            ));
+        }
+        let handler = Arc::new(PolicyHandler::new(home.policy()?));
+        let mut gate = Gate::new(handler.policy(), &home.config.envelope)?;
+        let memory = Memory::open(&home.state_folder()?, &mut gate)?;
+        context.set_zap_handler(handler);
+        let key = keys.public().fingerprint().to_string();
+        let options = || {
+            link::options()
+                .security(Curve::server(keys.duplicate()))
+                .zap_domain(&home.config.hub.domain)
+        };
+        let ingest = context.socket::<Router>(options());
+        let feed = context.socket::<Xpub>(options());
+        let (to_ingest, to_feed) = (&home.config.hub.ingest, &home.config.hub.feed);
+        let endpoints = Endpoints {
+            ingest: ingest
+                .bind(to_ingest)
+                .with_context(|| to_ingest.clone())?
+                .to_string(),
+            feed: feed
+                .bind(to_feed)
+                .with_context(|| to_feed.clone())?
+                .to_string(),
+        };
+        Ok(Self {
+            ingest,
+            feed,
+            gate,
+            memory,
+            endpoints,
+            key,
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) const fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// The fingerprint of its key.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Works until `stop` resolves.
+    pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        pin!(stop);
+        let mut remember = interval(REMEMBER);
+        remember.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                request = self.ingest.recv() => self.answer(request?).await,
+                change = self.feed.recv() => tell_subscription(&change?),
+                _ = remember.tick() => self.memory.save(&self.gate)?,
+            }
+        }
+        self.memory.save(&self.gate)
+    }
+
+    /// Judges one request, forwards it if it may pass, and says so to the sender either way.
+    async fn answer(&mut self, mut request: Message) {
+        let Some(peer) = request.peer().cloned() else {
+            return;
+        };
+        let (Some(id), Some(delimiter)) = (request.pop_front(), request.pop_front()) else {
+            return warn!("a request without its envelope frames: not from a REQ socket");
+        };
+        if !delimiter.is_empty() {
+            return warn!(peer = %peer, "a request that is not from a REQ socket");
+        }
+        let ack = self.handle(&peer, request.into_frames()).await;
+        let reply = Message::from([id, Frame::empty(), ack.to_frame()]);
+        // The sender may have gone: then nobody waits for the answer.
+        let _ = self.ingest.send(reply).await;
+    }
+
+    async fn handle(&mut self, peer: &Peer, frames: Vec<Frame>) -> Ack {
+        let name = peer.name.as_deref().unwrap_or_default().to_owned();
+        let topic = shown_topic(frames.first());
+        match self.gate.judge(peer, &frames) {
+            Err(Refused { code, message }) => {
+                warn!(
+                    id = "CL2003",
+                    code,
+                    name,
+                    topic,
+                    "refused: {}",
+                    one_line(&message)
+                );
+                Ack::refused(code, message)
+            }
+            Ok(verdict) => {
+                let subscribers = self.subscribers(frames.first());
+                if let Verdict::Publish = verdict {
+                    info!(name, topic, subscribers = subscribers.len(), "published");
+                    if let Err(error) = self.feed.send(Message::from(frames)).await {
+                        return Ack::refused("feed", error.to_string());
+                    }
+                }
+                Ack::accepted(subscribers)
+            }
+        }
+    }
+
+    fn subscribers(&self, topic: Option<&Frame>) -> Vec<String> {
+        let topic = topic.map_or(&[][..], |topic| topic);
+        let peers = self.feed.subscribers(topic);
+        peers
+            .iter()
+            .map(|peer| peer.name.as_deref().unwrap_or("?").to_owned())
+            .collect()
+    }
+}
+
+/// A topic for the log: at most 256 octets, and none that drives a terminal.
+fn shown_topic(topic: Option<&Frame>) -> String {
+    let octets = topic.map_or(&[][..], |topic| &topic[..topic.len().min(256)]);
+    one_line(&String::from_utf8_lossy(octets))
+}
+
+fn tell_subscription(change: &Message) {
+    let Some((first, prefix)) = change.first().and_then(|frame| frame.split_first()) else {
+        return;
+    };
+    let what = if *first == 1 {
+        "subscribed"
+    } else {
+        "unsubscribed"
+    };
+    let name = change
+        .peer()
+        .and_then(|peer| peer.name.as_deref())
+        .unwrap_or_default();
+    info!(name, prefix = shown_topic(Some(&prefix.into())), "{what}");
+}

@@ -1,0 +1,119 @@
+//! Who this side is and whom it talks to: settings made of what was typed and of the folder.
+
+use curvelink::{Context, Curve, KeyPair, Options, PublicKey};
+use curvelink_zap::{Policy, PolicyHandler};
+
+use crate::args::socket::SecurityArgs;
+use crate::exit::usage;
+use crate::home::Home;
+use crate::key::{self, Bare, Key};
+use crate::secret_file::Source;
+
+/// The security of one socket.
+#[derive(Debug)]
+pub(crate) enum Security {
+    /// No encryption, nobody is known: for endpoints that others cannot reach.
+    Clear,
+    /// CURVE, towards the owner of one key.
+    Client {
+        /// This side's key.
+        keys: KeyPair,
+        /// The key that the server must have.
+        server: PublicKey,
+    },
+    /// CURVE, for whom a policy admits.
+    Server {
+        /// This side's key.
+        keys: KeyPair,
+        /// Who may connect.
+        policy: Box<Policy>,
+        /// Where to.
+        domain: String,
+    },
+}
+
+impl Security {
+    /// What the arguments mean for a socket that binds, or connects.
+    pub(crate) fn new(
+        args: &SecurityArgs,
+        bind: bool,
+        home: Option<&Home>,
+    ) -> anyhow::Result<Self> {
+        let keys = match (&args.identity, &args.key, home) {
+            (Some(name), _, Some(home)) => home.curve_key(name)?,
+            (Some(_), _, None) => {
+                return Err(usage(
+                    "--as needs the folder that `curvelink init` made: give --dir",
+                ));
+            }
+            (None, Some(key), _) => Key::load(&Source::parse(key)?, Bare::Secret)?.into_curve()?,
+            (None, None, _) if args.server_key.is_some() || args.policy.is_some() => {
+                return Err(usage(
+                    "CURVE needs a key of one's own: give --as NAME or --key FILE",
+                ));
+            }
+            (None, None, _) => return Ok(Self::Clear),
+        };
+        if bind {
+            Self::server(keys, args, home)
+        } else {
+            Self::client(keys, args, home)
+        }
+    }
+
+    fn client(keys: KeyPair, args: &SecurityArgs, home: Option<&Home>) -> anyhow::Result<Self> {
+        let server = match (&args.server_key, home) {
+            (Some(key), _) => key::curve_public(key)?,
+            (None, Some(home)) => home.hub_key()?,
+            (None, None) => {
+                return Err(usage(
+                    "the server's public key is not known: give --server-key, or --dir",
+                ));
+            }
+        };
+        Ok(Self::Client { keys, server })
+    }
+
+    fn server(keys: KeyPair, args: &SecurityArgs, home: Option<&Home>) -> anyhow::Result<Self> {
+        if args.server_key.is_some() {
+            return Err(usage(
+                "--server-key is for a client: with --bind this side is the server",
+            ));
+        }
+        let policy = match (&args.policy, home) {
+            (Some(file), _) => Policy::from_file(file)?,
+            (None, Some(home)) => home.policy()?,
+            (None, None) => return Err(usage("who may connect? give --policy FILE, or --dir")),
+        };
+        let domain = match (&args.domain, home) {
+            (Some(domain), _) => domain.clone(),
+            (None, Some(home)) => home.config.hub.domain.clone(),
+            (None, None) => {
+                return Err(usage(
+                    "which domain do peers enter? give --domain, or --dir",
+                ));
+            }
+        };
+        Ok(Self::Server {
+            keys,
+            policy: Box::new(policy),
+            domain,
+        })
+    }
+
+    /// Puts it in force: the mechanism into the options, the policy into the context.
+    pub(crate) fn apply(self, context: &Context, options: Options) -> anyhow::Result<Options> {
+        Ok(match self {
+            Self::Clear => options,
+            Self::Client { keys, server } => options.security(Curve::client(keys, server)),
+            Self::Server {
+                keys,
+                policy,
+                domain,
+            } => {
+                context.set_zap_handler(PolicyHandler::new(*policy));
+                options.security(Curve::server(keys)).zap_domain(&domain)
+            }
+        })
+    }
+}

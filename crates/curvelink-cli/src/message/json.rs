@@ -1,0 +1,114 @@
+//! Messages as JSON: text frames as strings, other frames as `{"base64": "..."}`.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use curvelink::{Frame, Message, Peer};
+use serde::{Deserialize, Serialize};
+
+/// One message. What is not known of the sender is left out.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    frames: Vec<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<Sender>,
+}
+
+/// Who sent a message, as the connection proved it.
+#[derive(Serialize)]
+struct Sender {
+    address: String,
+    mechanism: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+/// One message to be sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Typed {
+    frames: Vec<Text>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Utf8(String),
+    Octets { base64: String },
+}
+
+impl Shown {
+    pub(super) fn of(message: &Message) -> Self {
+        Self {
+            frames: message.iter().map(|frame| Text::of(frame)).collect(),
+            peer: message.peer().map(|peer| Sender::of(peer)),
+        }
+    }
+}
+
+impl Sender {
+    fn of(peer: &Peer) -> Self {
+        Self {
+            address: peer.address.to_string(),
+            mechanism: peer.mechanism.to_string(),
+            name: peer.name.as_deref().map(str::to_owned),
+            key: peer.key.map(|key| key.fingerprint().to_string()),
+        }
+    }
+}
+
+impl Text {
+    fn of(octets: &[u8]) -> Self {
+        match str::from_utf8(octets) {
+            Ok(text) => Self::Utf8(text.to_owned()),
+            Err(_) => Self::Octets {
+                base64: STANDARD.encode(octets),
+            },
+        }
+    }
+
+    fn into_frame(self) -> Option<Frame> {
+        match self {
+            Self::Utf8(text) => Some(text.into()),
+            Self::Octets { base64 } => STANDARD.decode(base64).ok().map(Frame::from),
+        }
+    }
+}
+
+/// Reads one message; `None` for text that is none, or has no frames.
+pub(super) fn parse(line: &[u8]) -> Option<Message> {
+    let typed: Typed = serde_json::from_slice(line).ok()?;
+    let frames: Option<Vec<Frame>> = typed.frames.into_iter().map(Text::into_frame).collect();
+    frames
+        .filter(|frames| !frames.is_empty())
+        .map(Message::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_can_be_sent_again() {
+        let message = Message::from([&b"findings/"[..], b"\xff\x00", b""]);
+        let text = serde_json::to_string(&Shown::of(&message)).unwrap();
+        assert_eq!(text, r#"{"frames":["findings/",{"base64":"/wA="},""]}"#);
+        assert_eq!(parse(text.as_bytes()), Some(message));
+    }
+
+    #[test]
+    fn other_json_is_no_message() {
+        for text in [
+            "",
+            "{}",
+            "[]",
+            r#"{"frames":[]}"#,
+            r#"{"frames":["a"],"x":1}"#,
+            r#"{"frames":[1]}"#,
+            r#"{"frames":[{"base64":"!"}]}"#,
+        ] {
+            assert_eq!(parse(text.as_bytes()), None, "{text}");
+        }
+    }
+}
