@@ -268,11 +268,10 @@ impl Engine {
         if let Some((_, what)) = self.deadline.filter(|(deadline, _)| now >= *deadline) {
             return Err(ProtocolError::Timeout(what));
         }
-        let State::Ready { peer, sealer, .. } = &mut self.state else {
-            return Ok(());
-        };
-        if let Some(ttl) = self.pulse.tick(now)?
+        // A peer of ZMTP 3.0 knows no PING: nobody asks it, so its silence means nothing.
+        if let State::Ready { peer, sealer, .. } = &mut self.state
             && peer.minor > 0
+            && let Some(ttl) = self.pulse.tick(now)?
         {
             self.outbound
                 .push_control(PING, &ttl, sealer.as_deref_mut().map(|s| s as _))?;
