@@ -292,8 +292,8 @@ impl Engine {
                 return None;
             }
         };
-        self.state = State::Closed(stage);
-        Some(ProtocolError::ClosedEarly { reason, stage })
+        let error = ProtocolError::ClosedEarly { reason, stage };
+        self.close_on_error(Err(error)).err()
     }
 
     fn close_on_error(&mut self, result: Result<(), ProtocolError>) -> Result<(), ProtocolError> {
