@@ -2,4 +2,6 @@
 
 pub mod interop;
 pub mod node;
+pub mod peer;
 pub mod python;
+pub mod support;
