@@ -90,7 +90,8 @@ impl Inbound {
             self.lacking = 0;
             return Ok(None);
         };
-        let whole = skip + header.length;
+        // Where there is no limit, a header may announce all that a length can say.
+        let whole = skip.saturating_add(header.length);
         self.lacking = whole.saturating_sub(self.buffer.len());
         if self.lacking > 0 {
             return Ok(None);
@@ -141,7 +142,7 @@ impl Engine {
             };
             let protected = opener.is_some();
             let limit = if protected {
-                limits.message + SEAL_ROOM
+                limits.message.saturating_add(SEAL_ROOM)
             } else {
                 limits.message
             };
