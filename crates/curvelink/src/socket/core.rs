@@ -248,8 +248,10 @@ impl Core {
     pub(crate) fn lost(&self, pipe: PipeId) {
         self.with(|state| {
             state.pattern.lost(pipe, &mut state.pipes);
-            // An XPUB shows that subscriptions have ended.
+            // An XPUB shows that subscriptions have ended; a ROUTER that waits for room there need
+            // not wait any more.
             state.wake(Interest::Message);
+            state.wake(Interest::Room);
             if state.pipes.reconnects(pipe) {
                 state.pipes.set_peer(pipe, None);
             } else {
