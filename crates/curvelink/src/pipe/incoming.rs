@@ -17,7 +17,6 @@ use crate::sync::lock;
 #[derive(Debug)]
 pub(crate) struct Incoming {
     state: Mutex<State>,
-    max_messages: usize,
     max_octets: usize,
 }
 
@@ -25,6 +24,7 @@ pub(crate) struct Incoming {
 struct State {
     queue: VecDeque<Message>,
     octets: usize,
+    max_messages: usize,
     /// Messages of the batch that the socket swapped out last.
     held: usize,
     held_octets: usize,
@@ -47,20 +47,24 @@ enum Writer {
 impl Incoming {
     /// `max_messages` is the high-water mark, 0 for none; octets are bounded beside it.
     pub(crate) fn new(max_messages: usize, max_octets: usize) -> Self {
-        let max_messages = if max_messages == 0 {
-            usize::MAX
-        } else {
-            max_messages
-        };
         let state = State {
             idle: true,
             ..State::default()
         };
-        Self {
+        let incoming = Self {
             state: Mutex::new(state),
-            max_messages,
             max_octets,
-        }
+        };
+        incoming.set_mark(max_messages);
+        incoming
+    }
+
+    /// Sets the high-water mark anew: of an inproc queue, half is known once the ends are joined.
+    pub(crate) fn set_mark(&self, max_messages: usize) {
+        lock(&self.state).max_messages = match max_messages {
+            0 => usize::MAX,
+            mark => mark,
+        };
     }
 
     /// Moves messages in until the queue is full; whether the socket must be told. What found no
@@ -117,7 +121,7 @@ impl Incoming {
     fn push(&self, state: &mut State, message: Message) -> Result<(), Message> {
         let messages = state.queue.len() + state.held;
         let octets = state.octets + state.held_octets;
-        if messages >= self.max_messages || (octets >= self.max_octets && messages > 0) {
+        if messages >= state.max_messages || (octets >= self.max_octets && messages > 0) {
             return Err(message);
         }
         state.octets += message.octets();
@@ -133,7 +137,7 @@ impl Incoming {
         state.held = batch.len();
         state.held_octets = std::mem::take(&mut state.octets);
         state.idle = batch.is_empty();
-        if state.held > self.max_messages / 2 && !state.idle {
+        if state.held > state.max_messages / 2 && !state.idle {
             return None;
         }
         match std::mem::take(&mut state.writer) {

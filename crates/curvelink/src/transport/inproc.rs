@@ -86,16 +86,8 @@ pub(super) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, Bi
 
 pub(super) fn connect(core: &Arc<Core>, endpoint: &Endpoint) -> Result<(), ConnectError> {
     let text = endpoint.to_string();
-    let queue = || {
-        let (out, back) = (core.options.send_hwm, core.options.recv_hwm);
-        let messages = if out == 0 || back == 0 {
-            0
-        } else {
-            out.saturating_add(back)
-        };
-        Arc::new(Incoming::new(messages, core.options.queue_octets))
-    };
-    let (back, forth) = (queue(), queue());
+    let queue = |messages| Arc::new(Incoming::new(messages, core.options.queue_octets));
+    let (back, forth) = (queue(core.options.recv_hwm), queue(core.options.send_hwm));
     let nobody = Outlet::Inproc {
         queue: forth.clone(),
         peer: Weak::new(),
@@ -144,6 +136,14 @@ fn join(bound: &Arc<Core>, connecter: Waiting) {
         core.detach(connecter.pipe);
         return;
     }
+    // One queue stands for the sender's and the receiver's.
+    let (ours, others) = (&core.options, &bound.options);
+    connecter
+        .forth
+        .set_mark(both(ours.send_hwm, others.recv_hwm));
+    connecter
+        .back
+        .set_mark(both(others.send_hwm, ours.recv_hwm));
     let theirs = bound.attach_inproc(None, connecter.forth.clone());
     let to_connecter = Outlet::Inproc {
         queue: connecter.back.clone(),
@@ -163,6 +163,15 @@ fn join(bound: &Arc<Core>, connecter: Waiting) {
     core.join(connecter.pipe, to_bound, &peer_of(bound));
     // What was sent before the two were joined was announced to nobody.
     bound.readable(theirs);
+}
+
+/// The sum of two high-water marks, of which 0 is none.
+const fn both(one: usize, other: usize) -> usize {
+    if one == 0 || other == 0 {
+        0
+    } else {
+        one.saturating_add(other)
+    }
 }
 
 fn peer_of(core: &Core) -> Arc<Peer> {
