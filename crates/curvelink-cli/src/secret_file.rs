@@ -30,7 +30,8 @@ pub(crate) enum Source {
 impl Source {
     /// Takes what was typed. The text is repeated in no error: it may be the secret itself.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
-        if looks_like_a_key(text) {
+        // A path can have 40 characters too: then there is something at it.
+        if looks_like_a_key(text) && !Path::new(text).exists() {
             return Err(usage(
                 "a key was given on the command line, where every user can see it: \
                  give a file, `-`, env:NAME or fd:N, and replace the key if it is secret",

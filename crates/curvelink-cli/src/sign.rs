@@ -1,7 +1,7 @@
 //! Who signs: a key, the name that receivers know it by, and whom messages are for.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -65,39 +65,43 @@ impl Pen {
         }
     }
 
-    /// What people compare.
-    pub(crate) fn fingerprint(&self) -> String {
-        self.key.verifying_key().fingerprint()
-    }
-
     /// Begins to sign. Waits while another program signs with the same key.
-    pub(crate) async fn signer(&self, patience: Duration) -> anyhow::Result<Signer> {
-        let start = Timestamp::now();
-        let key = SigningKey::from_pem(&self.key.to_pem())?;
-        let Some(path) = &self.progress else {
-            return Ok(Signer::start(
-                key,
-                &self.name,
-                &self.audience,
-                Progress::default(),
-                start,
-            )?);
+    pub(crate) async fn signer(self, patience: Duration) -> anyhow::Result<Signer> {
+        let Self {
+            key,
+            name,
+            audience,
+            progress,
+        } = self;
+        let Some(path) = progress else {
+            let start = Signer::start(key, &name, &audience, Progress::default(), Timestamp::now());
+            return Ok(start?);
         };
-        let deadline = Instant::now() + patience;
-        let store = loop {
-            match ProgressFile::open(path) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if Instant::now() >= deadline {
-                        return Err(failure(Exit::TimedOut, error.to_string()));
-                    }
-                    sleep(LOOK).await;
+        let store = open(&path, patience).await?;
+        let started = Signer::start(key, &name, &audience, store, Timestamp::now());
+        started.map_err(|error| {
+            let exit = match &error {
+                SignError::Store(cause) if cause.kind() == io::ErrorKind::InvalidData => {
+                    Exit::Damaged
                 }
-                opened => break opened.with_context(|| path.display().to_string())?,
-            }
-        };
-        Signer::start(key, &self.name, &self.audience, store, start).map_err(|error| match error {
-            SignError::Store(_) => failure(Exit::Damaged, format!("{}: {error}", path.display())),
-            other => other.into(),
+                _ => Exit::Usage,
+            };
+            failure(exit, format!("{}: {error}", path.display()))
         })
+    }
+}
+
+async fn open(path: &Path, patience: Duration) -> anyhow::Result<ProgressFile> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match ProgressFile::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if Instant::now() >= deadline {
+                    return Err(failure(Exit::TimedOut, error.to_string()));
+                }
+                sleep(LOOK).await;
+            }
+            opened => return opened.with_context(|| path.display().to_string()),
+        }
     }
 }

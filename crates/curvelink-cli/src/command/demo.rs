@@ -1,5 +1,282 @@
-//! placeholder
-use crate::args::hub::DemoArgs;
-pub(crate) async fn run(_args: &DemoArgs) -> anyhow::Result<()> {
-    Ok(())
+//! `curvelink demo`: the whole job once, in one process and one temporary folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use curvelink::{Context, Frame, KeyPair, Message, OsEntropy, Sub};
+use curvelink_envelope::{Verified, Verifier, VerifyError, Via, file};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::init::{self, PUBLISHER, SUBSCRIBER};
+use crate::args::hub::{DemoArgs, InitArgs};
+use crate::args::socket::{SignArgs, TrustArgs};
+use crate::exit::{Exit, exit_of, failure};
+use crate::home::{Endpoints, Home};
+use crate::hub::{Client, Hub};
+use crate::inbox::Inbox;
+use crate::link::{Link, Linked, Security};
+use crate::message::content_type;
+use crate::sign::Pen;
+use crate::{output, trust};
+
+/// What bandit 1.9.4 finds in requests 2.6.0; tests/data/README.md says how it was made.
+const FINDINGS: &str = include_str!("../../../../tests/data/bandit.sarif");
+const TOPIC: &str = "findings/sast/bandit";
+const OUTSIDE: &str = "remediate/prod";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
+    let (findings, content_type) = match &args.file {
+        Some(path) => {
+            let octets = fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+            (octets?, content_type(path))
+        }
+        None => (FINDINGS.as_bytes().to_vec(), "application/sarif+json"),
+    };
+    ensure!(
+        !findings.is_empty(),
+        "the file of findings is empty: name one with findings"
+    );
+    // Gone at the end, the keys with it.
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let mut stage = Stage::set(folder.path()).await?;
+    let checked = stage.play(&findings, content_type).await;
+    let struck = stage.strike().await;
+    checked.and(struck)
+}
+
+/// The folder, the hub and the two who talk.
+struct Stage {
+    home: Home,
+    context: Context,
+    endpoints: Endpoints,
+    stop: oneshot::Sender<()>,
+    hub: JoinHandle<anyhow::Result<()>>,
+    siem: Linked<Sub>,
+    scanner: Client,
+}
+
+impl Stage {
+    /// Steps 1 to 3.
+    async fn set(folder: &Path) -> anyhow::Result<Self> {
+        let dir = folder.join("demo");
+        init::make(&InitArgs {
+            dir: dir.clone(),
+            port: 0,
+        })?;
+        let home = Home::find(Some(&dir))?;
+        ok(
+            "keys and policy made: a hub, ci-scanner who may publish findings/, siem who may read it",
+        )?;
+
+        let context = Context::new()?;
+        let hub = Hub::bind(&context, &home)?;
+        let endpoints = hub.endpoints().clone();
+        ok(&format!(
+            "hub up behind CURVE and the policy: {}, key {}",
+            endpoints.ingest,
+            hub.key()
+        ))?;
+        let (stop, stopped) = oneshot::channel();
+        let hub = tokio::spawn(hub.run(async {
+            // An error is a sender that has gone: a stop as well.
+            let _ = stopped.await;
+        }));
+
+        let as_siem = link(&home, &endpoints.feed, home.curve_key(SUBSCRIBER)?)?;
+        let mut siem = as_siem.open::<Sub>(&context)?;
+        siem.socket.subscribe("findings/");
+        siem.established(1, PATIENCE).await?;
+        let as_scanner = link(&home, &endpoints.ingest, home.curve_key(PUBLISHER)?)?;
+        let mut scanner = Client::connect(&context, as_scanner, PATIENCE).await?;
+        scanner.wait_for_subscribers(TOPIC, 1).await?;
+        ok("siem subscribed to findings/, and the hub has let it in by its key")?;
+        Ok(Self {
+            home,
+            context,
+            endpoints,
+            stop,
+            hub,
+            siem,
+            scanner,
+        })
+    }
+
+    /// Steps 4 to 8.
+    async fn play(&mut self, findings: &[u8], content_type: &str) -> anyhow::Result<()> {
+        let message = self.publish(findings, content_type).await?;
+        let mut verifier = self.verifier()?;
+        let received = self.receive(&mut verifier, findings).await?;
+        ensure!(received == message, "the message changed on its way");
+        self.refuse_stranger().await?;
+        self.refuse_topic().await?;
+        self.refuse_tampered(&received, &verifier)
+    }
+
+    async fn publish(&mut self, findings: &[u8], content_type: &str) -> anyhow::Result<Message> {
+        let sign = SignArgs {
+            sign_key: None,
+            signer: None,
+            audience: None,
+            content_type: None,
+        };
+        let pen = Pen::new(&sign, Some(PUBLISHER), Some(&self.home))?;
+        let pen = pen.context("ci-scanner has a signing key")?;
+        let mut signer = pen.signer(PATIENCE).await?;
+        let mut frames = vec![Frame::from(TOPIC), Frame::from(findings)];
+        frames.push(signer.sign(&frames, content_type)?.into());
+        let message = Message::from(frames);
+        let ack = self.scanner.ask(message.clone()).await?;
+        ensure!(
+            ack.subscribers == [SUBSCRIBER],
+            "the hub passed it on to {:?}",
+            ack.subscribers
+        );
+        ok(&format!(
+            "{} octets of findings published as {TOPIC}, signed by {PUBLISHER} {}; received by {}",
+            findings.len(),
+            signer.verifying_key().fingerprint(),
+            ack.subscribers.join(", ")
+        ))?;
+        Ok(message)
+    }
+
+    fn verifier(&self) -> anyhow::Result<Verifier> {
+        let trust = TrustArgs {
+            signer: Vec::new(),
+            audience: Vec::new(),
+        };
+        let verifier = trust::verifier(&trust, Some(&self.home))?;
+        verifier.context("the folder asks for signatures")
+    }
+
+    async fn receive(
+        &mut self,
+        verifier: &mut Verifier,
+        findings: &[u8],
+    ) -> anyhow::Result<Message> {
+        let message = self.siem.recv(Some(PATIENCE)).await?;
+        let frames: Vec<&[u8]> = message.iter().map(|frame| &**frame).collect();
+        let verified: Verified = verifier.verify(&frames, Via::Relay).map_err(check_failed)?;
+        ensure!(
+            verified.statement.signer == PUBLISHER,
+            "it is signed by somebody else"
+        );
+        ensure!(
+            message.frame(1).is_some_and(|body| body == findings),
+            "the findings changed"
+        );
+        ok(&format!(
+            "siem verified it: signature, digests, signer, topic, audience, time; statement \
+             sha256:{}",
+            output::hex(&verified.digest)
+        ))?;
+        Ok(message)
+    }
+
+    async fn refuse_stranger(&self) -> anyhow::Result<()> {
+        let keys = KeyPair::generate(&mut OsEntropy)?;
+        let fingerprint = keys.public().fingerprint();
+        let stranger = link(&self.home, &self.endpoints.ingest, keys)?;
+        match Client::connect(&self.context, stranger, PATIENCE).await {
+            Ok(_) => Err(failure(
+                Exit::VerificationFailed,
+                "the hub let a stranger in",
+            )),
+            Err(error) if exit_of(&error) == Exit::Refused => ok(&format!(
+                "a stranger is refused: key {fingerprint} is not in the policy"
+            )),
+            Err(error) => Err(error.context("the stranger was not refused")),
+        }
+    }
+
+    async fn refuse_topic(&mut self) -> anyhow::Result<()> {
+        match self.scanner.ask(Message::from([OUTSIDE, "rm -rf /"])).await {
+            Ok(_) => Err(failure(
+                Exit::VerificationFailed,
+                "the hub took a topic outside the rights",
+            )),
+            Err(error) if exit_of(&error) == Exit::Refused => {
+                ok(&format!("a topic outside the rights is {error}"))
+            }
+            Err(error) => Err(error.context("the topic was not refused")),
+        }
+    }
+
+    fn refuse_tampered(&self, message: &Message, verifier: &Verifier) -> anyhow::Result<()> {
+        let mut inbox = Inbox::open(&self.home.path("inbox"))?;
+        let saved = inbox.save(message)?;
+        let kept = file::load(&saved)?;
+        verifier.verify_at_rest(&kept).map_err(check_failed)?;
+        tamper(&saved)?;
+        let tampered = file::load(&saved)?;
+        match verifier.verify_at_rest(&tampered) {
+            Err(error @ VerifyError::DigestMismatch { frame: 1 }) => ok(&format!(
+                "one bit of the saved copy changed, and it fails: {error}"
+            )),
+            Err(error) => Err(check_failed(error).context("it fails for another reason")),
+            Ok(_) => Err(failure(
+                Exit::VerificationFailed,
+                "a tampered copy passed verification",
+            )),
+        }
+    }
+
+    /// Ends the hub and everything that talks to it.
+    async fn strike(self) -> anyhow::Result<()> {
+        drop((self.siem, self.scanner));
+        // The hub may have failed already: then its own error says why.
+        let _ = self.stop.send(());
+        self.hub.await??;
+        self.context.shutdown().await;
+        Ok(())
+    }
+}
+
+fn link(home: &Home, endpoint: &str, keys: KeyPair) -> anyhow::Result<Link> {
+    let security = Security::Client {
+        keys,
+        server: home.hub_key()?,
+    };
+    Ok(Link {
+        endpoint: endpoint.to_owned(),
+        bind: false,
+        security,
+    })
+}
+
+/// Changes one bit of the body beside a saved envelope.
+fn tamper(envelope: &Path) -> anyhow::Result<()> {
+    let body = body_of(envelope)?;
+    let mut octets = fs::read(&body)?;
+    let middle = octets.len() / 2;
+    octets.get_mut(middle).map_or_else(
+        || Err(anyhow::anyhow!("there is no body")),
+        |octet| {
+            *octet ^= 1;
+            Ok(())
+        },
+    )?;
+    Ok(fs::write(&body, octets)?)
+}
+
+fn body_of(envelope: &Path) -> anyhow::Result<PathBuf> {
+    let folder = envelope.parent().context("a folder")?;
+    let mut entries = fs::read_dir(folder)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path());
+    entries
+        .find(|path| path != envelope)
+        .context("the body beside the envelope")
+}
+
+fn check_failed(error: VerifyError) -> anyhow::Error {
+    failure(Exit::VerificationFailed, error.to_string())
+}
+
+fn ok(what: &str) -> anyhow::Result<()> {
+    Ok(output::line(&format!("ok  {what}"))?)
 }

@@ -20,13 +20,13 @@ use crate::sign::Pen;
 pub(crate) async fn run(args: &PubArgs, dir: Option<&Path>) -> anyhow::Result<()> {
     let settings = Settings::new(args, dir)?;
     let context = Context::new()?;
-    let done = if settings.direct {
-        to_subscribers(&context, settings).await
+    if settings.direct {
+        to_subscribers(&context, settings).await?;
     } else {
-        to_hub(&context, settings).await
-    };
+        to_hub(&context, settings).await?;
+    }
     context.shutdown().await;
-    done
+    Ok(())
 }
 
 /// What the arguments mean.
@@ -113,7 +113,7 @@ async fn to_hub(context: &Context, settings: Settings) -> anyhow::Result<()> {
     hub.wait_for_subscribers(&settings.topic, settings.wait)
         .await?;
     let mut input = Input::open(&settings.file, settings.cut)?;
-    let mut signer = begin(settings.pen.as_ref(), settings.patience).await?;
+    let mut signer = begin(settings.pen, settings.patience).await?;
     while let Some(body) = input.next().await? {
         let message = compose(
             &settings.topic,
@@ -121,7 +121,7 @@ async fn to_hub(context: &Context, settings: Settings) -> anyhow::Result<()> {
             signer.as_mut(),
             &settings.content_type,
         )?;
-        let sent = Sent::of(&message, settings.pen.as_ref());
+        let sent = Sent::of(&message, signer.as_ref());
         let ack = hub.ask(message).await?;
         let sent = Sent {
             to: ack.subscribers.len(),
@@ -161,10 +161,10 @@ async fn to_subscribers(context: &Context, settings: Settings) -> anyhow::Result
         )
     })?;
     let mut input = Input::open(&settings.file, settings.cut)?;
-    let mut signer = begin(settings.pen.as_ref(), patience).await?;
+    let mut signer = begin(settings.pen, patience).await?;
     while let Some(body) = input.next().await? {
         let message = compose(&topic, body, signer.as_mut(), &settings.content_type)?;
-        let sent = Sent::of(&message, settings.pen.as_ref());
+        let sent = Sent::of(&message, signer.as_ref());
         let peers = linked.socket.subscribers(topic.as_bytes());
         linked.socket.send(message).await.or_exit(Exit::Refused)?;
         let names = peers
@@ -180,7 +180,7 @@ async fn to_subscribers(context: &Context, settings: Settings) -> anyhow::Result
     end(signer)
 }
 
-async fn begin(pen: Option<&Pen>, patience: Duration) -> anyhow::Result<Option<Signer>> {
+async fn begin(pen: Option<Pen>, patience: Duration) -> anyhow::Result<Option<Signer>> {
     match pen {
         Some(pen) => pen.signer(patience).await.map(Some),
         None => Ok(None),
@@ -230,14 +230,14 @@ struct Signed {
 }
 
 impl Sent {
-    fn of(message: &Message, pen: Option<&Pen>) -> Self {
-        let signed = pen.and_then(|pen| {
+    fn of(message: &Message, signer: Option<&Signer>) -> Self {
+        let signed = signer.and_then(|signer| {
             let statement = Trailer::parse(message.last()?).ok()?.statement().ok()?;
             Some(Signed {
                 seq: statement.seq,
                 sha256: output::hex(statement.frames.get(1)?),
                 signer: statement.signer,
-                key: pen.fingerprint(),
+                key: signer.verifying_key().fingerprint(),
             })
         });
         Self {

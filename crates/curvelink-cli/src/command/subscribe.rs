@@ -20,9 +20,7 @@ use crate::{output, trust};
 pub(crate) async fn run(args: &SubArgs, dir: Option<&Path>) -> anyhow::Result<()> {
     let settings = Settings::new(args, dir)?;
     let context = Context::new()?;
-    let done = receive(&context, settings).await;
-    context.shutdown().await;
-    done
+    receive(&context, settings).await
 }
 
 /// What the arguments mean.
@@ -180,7 +178,7 @@ impl Reader {
         let Some(inbox) = &mut self.inbox else {
             let mut shown = message.clone();
             shown.pop_back();
-            return Ok(message::print(&shown, self.form)?);
+            return Ok(message::print_verified(&shown, Some(verified), self.form)?);
         };
         let path = inbox.save(message)?;
         let octets = message.octets() - message.last().map_or(0, |envelope| envelope.len());

@@ -22,10 +22,10 @@ pub(crate) fn run(args: &VerifyArgs, dir: Option<&Path>) -> anyhow::Result<()> {
         .ok_or_else(|| usage("this folder asks for no signatures: name a --signer to check"))?;
     // Messages at rest are of any age, and the connection that they came over is gone.
     let mut verifier = verifier.with_max_skew(Duration::ZERO);
-    let mut files: Vec<Saved> = args.files.iter().map(Saved::load).collect();
+    let mut files: Vec<Saved> = args.files.iter().map(|path| Saved::load(path)).collect();
     // A signer's messages are judged in the order in which they were signed, whatever the files
     // are called.
-    files.sort_by(|one, other| one.order.cmp(&other.order));
+    files.sort_by_key(|file| file.order);
     let reports: Vec<Report> = files
         .into_iter()
         .map(|file| file.check(&mut verifier))
@@ -92,14 +92,14 @@ struct Saved {
 }
 
 impl Saved {
-    fn load(path: &PathBuf) -> Self {
+    fn load(path: &Path) -> Self {
         let frames = file::load(path);
         let order = frames.as_ref().ok().and_then(|frames| {
             let statement = Trailer::parse(frames.last()?).ok()?.statement().ok()?;
             Some((statement.epoch, statement.seq))
         });
         Self {
-            path: path.clone(),
+            path: path.to_owned(),
             frames: frames.map_err(|error| error.to_string()),
             order: order.unwrap_or_default(),
         }

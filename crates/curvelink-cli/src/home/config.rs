@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_mistake_is_named_with_its_line() {
         for (from, to, line) in [
-            ("domain", "domian", "line 4"),
+            ("domain", "domian", "line 8"),
             ("\"each\"", "\"eahc\"", "line 12"),
             ("max_skew = 300", "max_skew = -1", "line 14"),
             ("version = 1", "version = 2", "version = 1"),

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use curvelink::{Context, Curve, Frame, Message, Peer, Router, Socket, Xpub};
+use curvelink::{Context, Curve, Frame, Message, Options, Peer, Router, Socket, Xpub};
 use curvelink_zap::PolicyHandler;
 use tokio::pin;
 use tokio::time::{MissedTickBehavior, interval};
@@ -30,7 +30,6 @@ use tracing::{info, warn};
 
 use crate::exit::one_line;
 use crate::home::{Endpoints, HUB, Home};
-use crate::link;
 use gate::{Gate, Refused, Verdict};
 use memory::Memory;
 
@@ -65,7 +64,7 @@ impl Hub {
         context.set_zap_handler(handler);
         let key = keys.public().fingerprint().to_string();
         let options = || {
-            link::options()
+            Options::new()
                 .security(Curve::server(keys.duplicate()))
                 .zap_domain(&home.config.hub.domain)
         };
@@ -112,7 +111,9 @@ impl Hub {
                 () = &mut stop => break,
                 request = self.ingest.recv() => self.answer(request?).await,
                 change = self.feed.recv() => tell_subscription(&change?),
-                _ = remember.tick() => self.memory.save(&self.gate)?,
+                _ = remember.tick() => if let Err(error) = self.memory.save(&self.gate) {
+                    warn!("what was seen is not on disk, a crash would forget it: {error:#}");
+                },
             }
         }
         self.memory.save(&self.gate)

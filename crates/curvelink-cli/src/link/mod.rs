@@ -21,8 +21,8 @@ use crate::exit::{Exit, OrExit, failure};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A peer that has not sent a greeting or its part of the handshake by then does not mean to: the
-/// program must say so in less than two seconds.
-const HANDSHAKE: Duration = Duration::from_millis(1500);
+/// program must say so in less than two seconds. A listener is more patient: nobody waits for it.
+const HANDSHAKE: Duration = Duration::from_millis(1200);
 
 /// One end of a link, as it was asked for.
 pub(crate) struct Link {
@@ -42,7 +42,13 @@ pub(crate) struct Linked<K> {
 impl Link {
     /// Opens a socket and binds or connects it; says on standard error where it is bound.
     pub(crate) fn open<K: Kind>(self, context: &Context) -> anyhow::Result<Linked<K>> {
-        let options = self.security.apply(context, options())?;
+        let options = match self.bind {
+            true => Options::new(),
+            false => Options::new()
+                .greeting_timeout(HANDSHAKE)
+                .handshake_timeout(HANDSHAKE),
+        };
+        let options = self.security.apply(context, options)?;
         let socket = context.socket::<K>(options);
         let monitor = socket.monitor();
         let endpoint = if self.bind {
@@ -63,13 +69,6 @@ impl Link {
             bound: self.bind,
         })
     }
-}
-
-/// What every socket of the program has in common.
-pub(crate) fn options() -> Options {
-    Options::new()
-        .greeting_timeout(HANDSHAKE)
-        .handshake_timeout(HANDSHAKE)
 }
 
 impl<K: Kind> Linked<K> {

@@ -57,10 +57,10 @@ fn mechanism(ours: MechanismName) -> String {
 
 fn denied(refusal: &Refusal) -> String {
     let who = match refusal.mechanism {
-        MechanismName::CURVE => "unknown key: its policy does not admit this one",
-        _ => "its policy does not admit this program",
+        MechanismName::CURVE => "unknown key",
+        _ => "this side is not admitted",
     };
-    format!("refused: {who}, ask its operator to list it")
+    format!("refused: {who}, the peer's policy does not list it: ask its operator to")
 }
 
 #[cfg(test)]

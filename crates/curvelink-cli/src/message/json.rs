@@ -3,14 +3,27 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use curvelink::{Frame, Message, Peer};
+use curvelink_envelope::Verified;
 use serde::{Deserialize, Serialize};
 
-/// One message. What is not known of the sender is left out.
+/// One message. What is not known of its sender and its signer is left out.
 #[derive(Serialize)]
 pub(super) struct Shown {
     frames: Vec<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<Sender>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed: Option<Signed>,
+}
+
+/// Who signed a message, as the verifier proved it.
+#[derive(Serialize)]
+struct Signed {
+    signer: String,
+    key: String,
+    seq: u64,
+    time: String,
+    flags: Vec<&'static str>,
 }
 
 /// Who sent a message, as the connection proved it.
@@ -39,10 +52,23 @@ enum Text {
 }
 
 impl Shown {
-    pub(super) fn of(message: &Message) -> Self {
+    pub(super) fn of(message: &Message, verified: Option<&Verified>) -> Self {
         Self {
+            signed: verified.map(Signed::of),
             frames: message.iter().map(|frame| Text::of(frame)).collect(),
             peer: message.peer().map(|peer| Sender::of(peer)),
+        }
+    }
+}
+
+impl Signed {
+    fn of(verified: &Verified) -> Self {
+        Self {
+            signer: verified.statement.signer.clone(),
+            key: verified.key.fingerprint(),
+            seq: verified.statement.seq,
+            time: verified.statement.time.to_string(),
+            flags: verified.flags.iter().map(|flag| flag.code()).collect(),
         }
     }
 }
@@ -92,7 +118,7 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_sent_again() {
         let message = Message::from([&b"findings/"[..], b"\xff\x00", b""]);
-        let text = serde_json::to_string(&Shown::of(&message)).unwrap();
+        let text = serde_json::to_string(&Shown::of(&message, None)).unwrap();
         assert_eq!(text, r#"{"frames":["findings/",{"base64":"/wA="},""]}"#);
         assert_eq!(parse(text.as_bytes()), Some(message));
     }

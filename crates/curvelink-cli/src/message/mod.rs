@@ -5,4 +5,4 @@ mod json;
 mod shown;
 
 pub(crate) use input::{Cut, Input, content_type, path_of};
-pub(crate) use shown::{Form, print};
+pub(crate) use shown::{Form, print, print_verified};

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use curvelink::Message;
+use curvelink_envelope::Verified;
 
 use super::json;
 use crate::args::socket::ShowArgs;
@@ -38,8 +39,17 @@ impl From<&ShowArgs> for Form {
 
 /// Shows a message on standard output.
 pub(crate) fn print(message: &Message, form: Form) -> io::Result<()> {
+    print_verified(message, None, form)
+}
+
+/// As [`print`], with what is known of the signer in the form that has a place for it.
+pub(crate) fn print_verified(
+    message: &Message,
+    verified: Option<&Verified>,
+    form: Form,
+) -> io::Result<()> {
     match form {
-        Form::Json => output::json(&json::Shown::of(message)),
+        Form::Json => output::json(&json::Shown::of(message, verified)),
         Form::Raw => {
             let mut out = io::stdout().lock();
             for frame in message {

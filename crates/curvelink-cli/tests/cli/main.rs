@@ -1,4 +1,9 @@
 //! Tests of the program from outside: what a shell sees.
 
+mod evidence;
+mod hub;
 mod key;
+mod q1;
+mod refusals;
+mod sockets;
 mod support;

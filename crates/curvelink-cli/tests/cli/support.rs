@@ -1,9 +1,12 @@
 //! Running the program.
 
 use std::ffi::OsStr;
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use tempfile::TempDir;
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_curvelink");
@@ -28,9 +31,16 @@ impl Run {
     #[track_caller]
     pub(crate) fn fails(self, code: i32) -> String {
         assert_eq!(self.code, code, "out: {} err: {}", self.out, self.err);
-        assert!(self.err.starts_with("curvelink: "), "{}", self.err);
-        assert_eq!(self.err.trim_end().lines().count(), 1, "{}", self.err);
-        self.err
+        let lines: Vec<&str> = self
+            .err
+            .lines()
+            .filter(|line| !line.starts_with("listening on "))
+            .collect();
+        let [line] = lines[..] else {
+            panic!("{}", self.err)
+        };
+        assert!(line.starts_with("curvelink: "), "{line}");
+        line.to_owned()
     }
 
     /// The output as JSON.
@@ -89,4 +99,112 @@ fn run(command: &mut Command, input: &str) -> Run {
         out: String::from_utf8(stdout).expect("text"),
         err: String::from_utf8(stderr).expect("text"),
     }
+}
+
+/// A run that goes on while the test does other things; killed when dropped.
+pub(crate) struct Background {
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+impl Background {
+    /// Starts the program in `dir`; standard error goes to the file `name.err` there.
+    pub(crate) fn start<S: AsRef<OsStr>>(
+        dir: &Path,
+        name: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let errors = fs::File::create(dir.join(format!("{name}.err"))).expect("a file");
+        let mut child = Command::new(PROGRAM)
+            .args(args)
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .expect("the program starts");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        Self { child, out }
+    }
+
+    /// Waits for the next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).expect("text");
+        assert!(!line.is_empty(), "it ended without another line");
+        line
+    }
+
+    /// Asks it to stop, as a service manager would, and waits: its exit code.
+    pub(crate) fn terminate(&mut self) -> i32 {
+        let pid = self.child.id().to_string();
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill runs");
+        self.wait()
+    }
+
+    /// Waits for its end: its exit code.
+    pub(crate) fn wait(&mut self) -> i32 {
+        self.child
+            .wait()
+            .expect("it ends")
+            .code()
+            .expect("an exit code, not a signal")
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder made by `init`, with its hub running.
+pub(crate) struct Site {
+    _root: TempDir,
+    pub(crate) dir: PathBuf,
+    pub(crate) hub: Background,
+    pub(crate) ingest: String,
+    pub(crate) feed: String,
+}
+
+impl Site {
+    pub(crate) fn up() -> Self {
+        let (root, dir) = site();
+        let mut hub = Background::start(&dir, "up", ["up", "--json"]);
+        let ready: serde_json::Value = serde_json::from_str(&hub.line()).expect("JSON");
+        let endpoint = |name: &str| ready[name].as_str().expect("text").to_owned();
+        let (ingest, feed) = (endpoint("ingest"), endpoint("feed"));
+        Self {
+            _root: root,
+            dir,
+            hub,
+            ingest,
+            feed,
+        }
+    }
+
+    /// What the hub has logged so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("up.err")).expect("text")
+    }
+}
+
+/// A folder made by `init`, for any ports.
+pub(crate) fn site() -> (TempDir, PathBuf) {
+    let root = tempfile::tempdir().expect("a folder");
+    curvelink(root.path(), ["init", "demo", "--port", "0"]).ok();
+    let dir = root.path().join("demo");
+    (root, dir)
+}
+
+/// The findings that the program carries.
+pub(crate) fn findings() -> &'static Path {
+    Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/data/bandit.sarif"
+    ))
 }
