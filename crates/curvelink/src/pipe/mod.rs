@@ -220,6 +220,11 @@ impl Pipes {
             self.effects.extend(pipe.incoming.take(&mut pipe.batch));
         }
         let mut message = pipe.batch.pop_front();
+        // With the last one out there is room, and a writer that waits must not have to wait for
+        // the application to come back.
+        if pipe.batch.is_empty() {
+            self.effects.extend(pipe.incoming.take(&mut pipe.batch));
+        }
         match &mut message {
             Some(message) if message.peer().is_none() => message.set_peer(pipe.sender.clone()),
             None if pipe.ending => self.ended.push(id),
