@@ -69,6 +69,23 @@ impl Source {
     }
 }
 
+/// Refuses to read standard input (`-`) for two of these: the first would take all of it.
+pub(crate) fn share_no_stdin<'a>(
+    readers: impl IntoIterator<Item = Option<&'a str>>,
+) -> anyhow::Result<()> {
+    if readers
+        .into_iter()
+        .filter(|reader| *reader == Some("-"))
+        .count()
+        > 1
+    {
+        return Err(usage(
+            "standard input cannot be several things at once: give a key or the body as a file",
+        ));
+    }
+    Ok(())
+}
+
 /// What was read from a [`Source`]; wiped when dropped.
 pub(crate) struct SecretText {
     pub(crate) text: Zeroizing<String>,

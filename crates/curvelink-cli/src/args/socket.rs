@@ -70,9 +70,10 @@ pub(crate) struct ShowArgs {
 }
 
 #[derive(Args)]
+#[command(override_usage = "curvelink pub [OPTIONS] [ENDPOINT] TOPIC [FILE]")]
 pub(crate) struct PubArgs {
-    /// [ENDPOINT] TOPIC [FILE]: the hub [default: the folder's], the topic, and the body (`-` or
-    /// nothing: standard input)
+    /// The endpoint of the hub, unless it is the folder's; the topic; the file with the body,
+    /// unless it comes from standard input
     #[arg(value_name = "ENDPOINT|TOPIC|FILE", required = true, num_args = 1..=3)]
     pub(crate) words: Vec<String>,
     #[command(flatten)]
@@ -126,9 +127,10 @@ pub(crate) struct TrustArgs {
 }
 
 #[derive(Args)]
+#[command(override_usage = "curvelink sub [OPTIONS] [ENDPOINT] PREFIX...")]
 pub(crate) struct SubArgs {
-    /// [ENDPOINT] PREFIX...: the publisher [default: the folder's hub], and the topics to receive;
-    /// "" is every topic
+    /// The endpoint of the publisher, unless it is the folder's hub; the prefixes of the topics to
+    /// receive, "" for every topic
     #[arg(value_name = "ENDPOINT|PREFIX", required = true)]
     pub(crate) words: Vec<String>,
     #[command(flatten)]

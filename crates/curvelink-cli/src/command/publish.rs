@@ -15,6 +15,7 @@ use crate::hub::{self, Client};
 use crate::link::{Link, PATIENCE, Security};
 use crate::message::{Cut, Input, content_type, path_of};
 use crate::output;
+use crate::secret_file::share_no_stdin;
 use crate::sign::Pen;
 
 pub(crate) async fn run(args: &PubArgs, dir: Option<&Path>) -> anyhow::Result<()> {
@@ -64,6 +65,11 @@ impl Settings {
             ));
         }
         let file = path_of(file.first());
+        share_no_stdin([
+            args.security.key.as_deref(),
+            args.sign.sign_key.as_deref(),
+            file.to_str(),
+        ])?;
         let by_name = || content_type(&file).to_owned();
         Ok(Self {
             endpoint: endpoint.cloned(),

@@ -149,7 +149,7 @@ impl Reader {
     /// Verifies, saves and shows a message; whether it was delivered.
     fn read(&mut self, message: &Message) -> anyhow::Result<bool> {
         let Some(verifier) = &mut self.verifier else {
-            message::print(message, self.form)?;
+            self.show(message.clone(), None)?;
             return Ok(true);
         };
         let frames: Vec<&[u8]> = message.iter().map(|frame| &**frame).collect();
@@ -178,7 +178,7 @@ impl Reader {
         let Some(inbox) = &mut self.inbox else {
             let mut shown = message.clone();
             shown.pop_back();
-            return Ok(message::print_verified(&shown, Some(verified), self.form)?);
+            return self.show(shown, Some(verified));
         };
         let path = inbox.save(message)?;
         let octets = message.octets() - message.last().map_or(0, |envelope| envelope.len());
@@ -197,5 +197,13 @@ impl Reader {
             )
         })?;
         Ok(())
+    }
+
+    /// Shows a message on standard output; raw, its body without the topic.
+    fn show(&self, mut message: Message, verified: Option<&Verified>) -> anyhow::Result<()> {
+        if self.form == Form::Raw {
+            message.pop_front();
+        }
+        Ok(message::print_verified(&message, verified, self.form)?)
     }
 }

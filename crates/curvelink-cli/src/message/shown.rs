@@ -42,7 +42,7 @@ pub(crate) fn print(message: &Message, form: Form) -> io::Result<()> {
     print_verified(message, None, form)
 }
 
-/// As [`print`], with what is known of the signer in the form that has a place for it.
+/// As [`print()`], with what is known of the signer in the form that has a place for it.
 pub(crate) fn print_verified(
     message: &Message,
     verified: Option<&Verified>,

@@ -1,11 +1,12 @@
 //! push, pull, req, rep, pub and sub between themselves and with pyzmq.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use curvelink_tests::python;
 use tempfile::tempdir;
 
-use crate::support::{Background, Site, curvelink, curvelink_with, site};
+use crate::support::{Background, PROGRAM, Site, curvelink, curvelink_with, findings, site};
 
 #[test]
 fn pushed_lines_and_json_are_pulled_in_either_bind_order() {
@@ -61,7 +62,7 @@ fn a_published_file_reaches_a_subscriber_octet_for_octet() {
     let dir = tempdir().unwrap();
     let octets: Vec<u8> = (0..=255).collect();
     std::fs::write(dir.path().join("body"), &octets).unwrap();
-    let mut sub = Command::new(crate::support::PROGRAM)
+    let sub = Command::new(PROGRAM)
         .args(["sub", "ipc://p", "t/", "--raw", "--count", "1"])
         .current_dir(dir.path())
         .stdout(Stdio::piped())
@@ -69,22 +70,7 @@ fn a_published_file_reaches_a_subscriber_octet_for_octet() {
         .unwrap();
     let said = curvelink(dir.path(), ["pub", "--bind", "ipc://p", "t/x", "body"]).ok();
     assert_eq!(said, "sent to 1 subscriber\n");
-    let received = sub.wait_with_output_or_kill();
-    assert_eq!(received, [&b"t/x"[..], &octets].concat());
-}
-
-trait Finish {
-    fn wait_with_output_or_kill(&mut self) -> Vec<u8>;
-}
-
-impl Finish for std::process::Child {
-    fn wait_with_output_or_kill(&mut self) -> Vec<u8> {
-        use std::io::Read;
-        let mut out = Vec::new();
-        self.stdout.take().unwrap().read_to_end(&mut out).unwrap();
-        self.wait().unwrap();
-        out
-    }
+    assert_eq!(sub.wait_with_output().unwrap().stdout, octets);
 }
 
 #[test]
@@ -169,7 +155,7 @@ assert frames[1] == open('{findings}', 'rb').read()
 ",
         feed = site.feed,
         ingest = site.ingest,
-        findings = crate::support::findings().display(),
+        findings = findings().display(),
     );
     let mut child = Command::new(python)
         .args(["-c", &script])
@@ -179,13 +165,11 @@ assert frames[1] == open('{findings}', 'rb').read()
         .spawn()
         .unwrap();
     let mut said = String::new();
-    std::io::BufRead::read_line(
-        &mut std::io::BufReader::new(child.stdout.take().unwrap()),
-        &mut said,
-    )
-    .unwrap();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut said)
+        .unwrap();
     if said == "subscribed\n" {
-        let findings = crate::support::findings().to_str().unwrap();
+        let findings = findings().to_str().unwrap();
         let sent = curvelink(
             &site.dir,
             ["pub", "--as", "ci-scanner", "findings/sast", findings],
@@ -202,4 +186,29 @@ assert frames[1] == open('{findings}', 'rb').read()
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn standard_input_cannot_be_key_and_body_at_once() {
+    let dir = tempdir().unwrap();
+    for args in [
+        &["push", "--key", "-", "--server-key", "k", "ipc://x"][..],
+        &["req", "--key", "-", "--server-key", "k", "ipc://x"],
+        &["pub", "--key", "-", "--server-key", "k", "ipc://x", "t"],
+        &["rep", "--key", "-", "--bind", "ipc://x"],
+        &[
+            "pub",
+            "--sign-key",
+            "-",
+            "--signer",
+            "s",
+            "--audience",
+            "a",
+            "ipc://x",
+            "t",
+        ],
+    ] {
+        let line = curvelink(dir.path(), args).fails(1);
+        assert!(line.contains("standard input"), "{line}");
+    }
 }
