@@ -99,17 +99,19 @@ impl Outbound {
         legacy: bool,
     ) -> Result<(), ProtocolError> {
         let (chunks, lengths) = backlog.into_parts();
-        if sealer.is_none() && !legacy {
+        let result = if sealer.is_none() && !legacy {
             for length in lengths {
                 self.enter(length, length);
                 self.wire_octets += length;
             }
             self.wire.extend(chunks.iter().cloned());
+            Ok(())
         } else {
-            self.encode(&chunks, &lengths, sealer, legacy)?;
-        }
+            self.encode(&chunks, &lengths, sealer, legacy)
+        };
+        // After an error too: what could not be sealed is there to be taken back.
         self.plain.extend(chunks);
-        Ok(())
+        result
     }
 
     fn encode(
@@ -122,35 +124,24 @@ impl Outbound {
         let plain: usize = lengths.iter().sum();
         let mut out = BytesMut::with_capacity(plain + lengths.len() * 64);
         let mut frames = Frames::of(chunks);
+        let mut result = Ok(());
         for length in lengths {
             let before = out.len();
-            loop {
-                let (header, body) = frames
-                    .next()
-                    .ok_or(ProtocolError::Malformed("backlog of our own"))?;
-                let old;
-                let (header, body) = if legacy && header.flags.command {
-                    old = subscription_of_3_0(body);
-                    (FrameHeader::message(old.len(), false), &old[..])
-                } else {
-                    (header, body)
-                };
-                match &mut sealer {
-                    Some(sealer) => seal_frame(*sealer, header, body, &mut out)?,
-                    None => {
-                        header.write(&mut out);
-                        out.extend_from_slice(body);
-                    }
-                }
-                if !header.flags.more {
-                    break;
-                }
+            result =
+                result.and_then(|()| encode_message(&mut frames, &mut sealer, legacy, &mut out));
+            if result.is_ok() {
+                self.enter(out.len() - before, *length);
+            } else {
+                // No part of it goes out, so that no write can finish it.
+                out.truncate(before);
+                self.enter(usize::MAX, *length);
             }
-            self.enter(out.len() - before, *length);
         }
         self.wire_octets += out.len();
-        self.wire.push_back(out.freeze());
-        Ok(())
+        if !out.is_empty() {
+            self.wire.push_back(out.freeze());
+        }
+        result
     }
 
     /// Shows what to write next, at most `slices.len()` chunks; gives how many it showed.
@@ -218,6 +209,37 @@ impl Outbound {
             .map(|entry| entry.plain)
             .filter(|plain| *plain > 0);
         Backlog::from_parts(taken.plain, lengths.collect())
+    }
+}
+
+/// Encodes the frames of the next message, sealed where there is a sealer.
+fn encode_message(
+    frames: &mut Frames<'_>,
+    sealer: &mut Option<&mut dyn Sealer>,
+    legacy: bool,
+    out: &mut BytesMut,
+) -> Result<(), ProtocolError> {
+    loop {
+        let (header, body) = frames
+            .next()
+            .ok_or(ProtocolError::Malformed("backlog of our own"))?;
+        let old;
+        let (header, body) = if legacy && header.flags.command {
+            old = subscription_of_3_0(body);
+            (FrameHeader::message(old.len(), false), &old[..])
+        } else {
+            (header, body)
+        };
+        match sealer {
+            Some(sealer) => seal_frame(*sealer, header, body, out)?,
+            None => {
+                header.write(out);
+                out.extend_from_slice(body);
+            }
+        }
+        if !header.flags.more {
+            return Ok(());
+        }
     }
 }
 
