@@ -55,6 +55,12 @@ impl Inbound {
         self.buffer.is_empty()
     }
 
+    /// Octets of the message under way that are held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.partial.octets()
+    }
+
     pub(crate) fn skip(&mut self, octets: usize) {
         self.buffer.advance(octets.min(self.buffer.len()));
         self.seen = self.buffer.len();
@@ -166,17 +172,22 @@ impl Engine {
 
     fn take_frame(&mut self, body: BytesMut, more: bool) -> Result<(), ProtocolError> {
         let limits = self.config.limits;
-        let frame = Frame::from(body);
+        let kind = self.config.socket_type;
+        // Nobody receives on PUB and PUSH: of a message that is dropped when it is whole, nothing
+        // is kept before either.
+        let frame = if more && !kind.receives() {
+            Frame::empty()
+        } else {
+            Frame::from(body)
+        };
         let Some(message) = self.inbound.assemble(frame, more, limits)? else {
             return Ok(());
         };
-        let kind = self.config.socket_type;
         if kind.is_publisher()
             && let Some((subscribe, prefix)) = subscription_of_3_0(&message)
         {
             return self.take_subscription(subscribe, prefix);
         }
-        // Nobody receives on PUB and PUSH: what a peer sends there is dropped, not kept.
         if kind.receives() {
             self.events.push_back(Event::Message(message));
         }
