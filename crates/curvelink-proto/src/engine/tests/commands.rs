@@ -193,7 +193,7 @@ fn t24_after_ready_only_ping_is_answered_and_nothing_starts_again() {
 }
 
 /// Sends a command as its own traffic, in a box where there is one.
-fn speak(from: &mut Side, name: &str, body: &[u8]) {
+pub(super) fn speak(from: &mut Side, name: &str, body: &[u8]) {
     let EngineState::Ready { sealer, .. } = &mut from.engine.state else {
         panic!("not ready");
     };

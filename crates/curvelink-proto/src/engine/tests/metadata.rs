@@ -3,7 +3,8 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::engine::tests::case::{Case, Role};
-use crate::engine::tests::pair::{Cut, Pair};
+use crate::engine::tests::pair::Pair;
+use crate::engine::tests::wire::Cut;
 use crate::event::Reason;
 use crate::socket_type::SocketType;
 use crate::wire::metadata::{self, IDENTITY, SOCKET_TYPE};
@@ -43,7 +44,7 @@ fn socket_types_meet_where_the_rfcs_let_them_and_nowhere_else() {
                     let error = pair.server.error.expect(&what);
                     assert_eq!(error.reason(), Reason::SocketType, "{what}");
                     assert!(pair.server.ready.is_none(), "{what}");
-                    // Under CURVE the type comes with the proof, and a wrong one is not asked about.
+                    // Under CURVE the type comes with the proof: a wrong one is not asked about.
                     assert_eq!(
                         pair.server.asked.is_empty(),
                         case.is_sealed() || case.domain.is_empty()

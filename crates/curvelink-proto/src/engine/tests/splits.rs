@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use crate::engine::tests::case::{Case, Role};
-use crate::engine::tests::pair::{Cut, Side};
+use crate::engine::tests::pair::Side;
 use crate::engine::tests::transcript::Transcript;
+use crate::engine::tests::wire::Cut;
 use crate::zap::ZapReply;
 
 /// What a side made of a transcript: all that happened, and all that it wrote.

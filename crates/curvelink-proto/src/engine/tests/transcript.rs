@@ -127,6 +127,7 @@ pub(super) fn frame(flags: u8, body: &[u8]) -> Vec<u8> {
 pub(super) struct State {
     pub(super) what: String,
     pub(super) case: Case,
+    pub(super) role: Role,
     pub(super) transcript: Rc<Transcript>,
     pub(super) heard: usize,
 }
@@ -143,6 +144,7 @@ impl State {
                     states.push(Self {
                         what: format!("{} {role:?} after {heard}", case.name),
                         case: case.clone(),
+                        role,
                         transcript: transcript.clone(),
                         heard,
                     });

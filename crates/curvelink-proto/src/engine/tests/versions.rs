@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::engine::tests::case::{Case, Role};
-use crate::engine::tests::pair::{Cut, Fault, Side};
+use crate::engine::tests::pair::{Pair, Side};
 use crate::engine::tests::transcript::{Transcript, body, frame, frames};
+use crate::engine::tests::wire::{Cut, Fault};
 use crate::error::ProtocolError;
 use crate::event::{Reason, Stage};
 use crate::socket_type::SocketType;
@@ -99,7 +100,7 @@ fn t01_each_flipped_bit_of_a_greeting_is_refused_or_changes_nothing() {
 }
 
 /// A publisher and a subscriber that an attacker made take each other for ZMTP 3.0.
-fn downgraded(case: &Case, cut: Cut) -> crate::engine::tests::pair::Pair {
+fn downgraded(case: &Case, cut: Cut) -> Pair {
     let mut pair = case.pair(SocketType::Sub, SocketType::Pub).cut(cut);
     for side in [&mut pair.client, &mut pair.server] {
         side.out.faults.push((MINOR, Fault::Flip(1)));

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::engine::tests::case::{CLIENT, Case, OTHER, SERVER, keys};
-use crate::engine::tests::pair::{Fault, Pair};
+use crate::engine::tests::pair::{Pair, Side};
 use crate::engine::tests::transcript::{command, pieces};
+use crate::engine::tests::wire::Fault;
 use crate::entropy::Entropy as _;
 use crate::event::{Reason, Stage};
 use crate::keys::{KeyPair, SecretKey};
@@ -79,6 +80,29 @@ fn welcomed() -> (Pair, Vec<u8>) {
     (pair, cookie)
 }
 
+/// A server that was shown a vouch by a key that does not own it.
+pub(super) fn forged() -> Side {
+    let vouch = Vouch {
+        claimed: keys(OTHER),
+        ..Vouch::genuine()
+    };
+    let (mut pair, cookie) = welcomed();
+    pair.server.receive(&vouch.initiate(&cookie), pair.now);
+    pair.server
+}
+
+/// A server to which a client says that C' is a point of low order: 0 or 1.
+pub(super) fn weak(first: u8) -> Side {
+    let mut point = vec![0; 32];
+    point[0] = first;
+    let mut pair = Case::curve().pair(SocketType::Dealer, SocketType::Dealer);
+    let faults = &mut pair.client.out.faults;
+    faults.push((CLIENT_TRANSIENT, Fault::Drop(32)));
+    faults.push((CLIENT_TRANSIENT, Fault::Insert(point)));
+    pair.drive();
+    pair.server
+}
+
 #[test]
 fn t25_only_a_vouch_of_this_key_for_this_server_and_connection_is_taken() {
     let genuine = Vouch::genuine;
@@ -136,15 +160,9 @@ fn t25_an_initiate_of_another_connection_is_refused() {
 #[test]
 fn t25_transient_keys_of_low_order_are_refused() {
     for first in [0, 1] {
-        let mut weak = vec![0; 32];
-        weak[0] = first;
-        let mut pair = Case::curve().pair(SocketType::Dealer, SocketType::Dealer);
-        let faults = &mut pair.client.out.faults;
-        faults.push((CLIENT_TRANSIENT, Fault::Drop(32)));
-        faults.push((CLIENT_TRANSIENT, Fault::Insert(weak)));
-        pair.drive();
-        assert_eq!(pair.server.error.unwrap().reason(), Reason::WeakKey);
-        assert!(pair.server.asked.is_empty() && pair.server.ready.is_none());
+        let server = weak(first);
+        assert_eq!(server.error.unwrap().reason(), Reason::WeakKey);
+        assert!(server.asked.is_empty() && server.ready.is_none());
     }
 }
 
