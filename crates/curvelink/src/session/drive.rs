@@ -213,10 +213,10 @@ impl Session {
     }
 
     pub(super) fn drive_timer(&mut self, cx: &mut Context<'_>) -> Step {
-        let deadline = [self.engine.poll_timeout(), self.closing]
-            .into_iter()
-            .flatten()
-            .min();
+        // While we do not read, silence is not the peer's.
+        let reads = self.inbox.is_empty();
+        let timeout = self.engine.poll_timeout().filter(|_| reads);
+        let deadline = [timeout, self.closing].into_iter().flatten().min();
         let Poll::Ready(now) = self.timer.poll(deadline, cx) else {
             return Ok(Progress::Parked);
         };

@@ -215,8 +215,8 @@ impl Future for &mut Session {
             let mut turn = Progress::Parked;
             let steps = [
                 Session::drive_admission, // the policy's verdict -> engine
+                Session::drive_inbox,     // inbox -> socket, before reading on
                 Session::drive_read,      // stream -> engine -> inbox
-                Session::drive_inbox,     // inbox -> socket
                 Session::drive_pipe,      // socket -> engine
                 Session::drive_write,     // engine -> stream
                 Session::drive_timer,     // deadlines, heartbeat, linger
