@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// A proxy before one server.
@@ -98,7 +99,8 @@ async fn serve(
 async fn forward(client: TcpStream, upstream: TcpStream, limit: usize) -> Cut {
     let (mut from_client, to_client) = client.into_split();
     let (from_server, mut to_server) = upstream.into_split();
-    let back = tokio::spawn(copy(from_server, to_client));
+    let (cut_now, when_cut) = oneshot::channel();
+    let back = tokio::spawn(answer(from_server, to_client, when_cut));
     let mut cut = Cut {
         octets: Vec::new(),
         forwarded: 0,
@@ -117,12 +119,23 @@ async fn forward(client: TcpStream, upstream: TcpStream, limit: usize) -> Cut {
         }
     }
     let _gone_already = to_server.shutdown().await;
-    back.abort();
-    let _the_write_half_closed = back.await;
+    let _ended_already = cut_now.send(());
     while matches!(from_client.read_buf(&mut cut.octets).await, Ok(octets) if octets > 0) {}
+    let _it_does_not_panic = back.await;
     cut
 }
 
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
-    let _either_end = tokio::io::copy(&mut from, &mut to).await;
+/// Forwards the server's octets until the cut, and drops those that come after it: closing with
+/// octets unread would reset the connection, and could destroy what the server was given.
+async fn answer(
+    mut from_server: OwnedReadHalf,
+    mut to_client: OwnedWriteHalf,
+    when_cut: oneshot::Receiver<()>,
+) {
+    tokio::select! {
+        _ = tokio::io::copy(&mut from_server, &mut to_client) => {}
+        _ = when_cut => {}
+    }
+    drop(to_client);
+    let _reset_is_an_end_too = tokio::io::copy(&mut from_server, &mut tokio::io::sink()).await;
 }

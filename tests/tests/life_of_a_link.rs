@@ -1,0 +1,534 @@
+//! Links that come, break, come back and end: reconnecting, lingering, closing, heartbeats.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use curvelink::{
+    Context, Curve, Dealer, LinkEventKind, Message, Options, Pub, Pull, Push, Reason, Router,
+    SendError, Socket, Sub,
+};
+use curvelink_tests::support::proxy::{Cut, Proxy};
+use curvelink_tests::support::random::Random;
+use curvelink_tests::support::{
+    admitted, bind_tcp, deadline, disconnected, event, free_endpoint, keys, number, peers, quick,
+    raw, texts,
+};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// The numbers of the messages that are whole within these octets of a NULL connection.
+fn numbers(octets: &[u8]) -> BTreeSet<u64> {
+    let mut numbers = BTreeSet::new();
+    let mut rest = octets.get(64..).unwrap_or_default();
+    while let [flags, length, after @ ..] = rest
+        && let Some((body, next)) = after.split_at_checked(usize::from(*length))
+    {
+        assert_eq!(flags & 2, 0, "the test sends short frames");
+        if flags & 5 == 1 {
+            let text = std::str::from_utf8(body).expect("text");
+            // Of the two frames, the second makes the message whole.
+            let whole = next.len() >= 2 && next.len() - 2 >= usize::from(next[1]);
+            if whole {
+                numbers.insert(text.parse().expect("a number"));
+            }
+        }
+        rest = next;
+    }
+    numbers
+}
+
+/// What a cut destroyed: messages that the client's kernel had taken whole, and of which the
+/// server got a part or nothing. Nobody could know of them but the proxy.
+fn destroyed(cut: &Cut) -> BTreeSet<u64> {
+    let given = numbers(&cut.octets[..cut.forwarded]);
+    numbers(&cut.octets).difference(&given).copied().collect()
+}
+
+#[tokio::test]
+async fn a_cut_doubles_nothing_and_loses_only_what_the_kernel_had() {
+    let _deadline = deadline();
+    let mut random = Random::new();
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(Options::new());
+    let cuts: Vec<usize> = (0..30).map(|_| 1 + random.below(6000)).collect();
+    let proxy = Proxy::start(&bind_tcp(&pull), cuts.clone()).await;
+    let push = context.socket::<Push>(quick().send_hwm(100));
+    push.connect(&proxy.endpoint()).unwrap();
+
+    let total = Cell::new(usize::MAX);
+    let sending = async {
+        let mut i = 0;
+        while i < total.get() {
+            if total.get() == usize::MAX && proxy.cuts().len() == cuts.len() {
+                total.set(i + 200);
+            }
+            let frames = [i.to_string(), "x".repeat(random.below(200))];
+            push.send(frames).await.unwrap();
+            // The cut should be noticed before the kernel has taken everything.
+            tokio::task::yield_now().await;
+            i += 1;
+        }
+    };
+    let mut received = Vec::new();
+    let receiving = async {
+        let mut lost = None;
+        while received.len() + lost.as_ref().map_or(0, BTreeSet::len) < total.get() {
+            received.push(first_number(&pull.recv().await.unwrap()));
+            if total.get() < usize::MAX && lost.is_none() {
+                lost = Some(proxy.cuts().iter().flat_map(destroyed).collect());
+            }
+        }
+        lost.unwrap_or_default()
+    };
+    let ((), lost) = tokio::join!(sending, receiving);
+    let once: BTreeSet<u64> = received.iter().copied().collect();
+    assert_eq!(once.len(), received.len(), "a message came twice");
+    assert!(once.is_disjoint(&lost), "what was destroyed was sent again");
+    assert_eq!(once.len() + lost.len(), total.get());
+    println!(
+        "{} received, {} destroyed on the way",
+        once.len(),
+        lost.len()
+    );
+    context.shutdown().await;
+}
+
+fn first_number(message: &Message) -> u64 {
+    let first = message.first().expect("a frame").clone();
+    number(&first.into())
+}
+
+#[tokio::test]
+async fn a_cut_under_curve_doubles_nothing() {
+    let _deadline = deadline();
+    let mut random = Random::new();
+    let context = Context::new().unwrap();
+    let server = keys();
+    let client = Curve::client(keys(), server.public());
+    let server = Curve::server(server).accept_anyone();
+    let pull = context.socket::<Pull>(Options::new().security(server));
+    let cuts: Vec<usize> = (0..15).map(|_| 1 + random.below(8000)).collect();
+    let proxy = Proxy::start(&bind_tcp(&pull), cuts.clone()).await;
+    let push = context.socket::<Push>(quick().security(client));
+    push.connect(&proxy.endpoint()).unwrap();
+    let sender = push.clone();
+    let sending = tokio::spawn(async move {
+        for i in 0.. {
+            sender.send(i.to_string()).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    });
+    let mut seen = BTreeSet::new();
+    while proxy.cuts().len() < cuts.len() || seen.len() % 1000 > 0 {
+        let message = number(&pull.recv().await.unwrap());
+        assert!(seen.insert(message), "{message} came twice");
+    }
+    sending.abort();
+}
+
+#[tokio::test]
+async fn queued_messages_survive_the_absence_of_their_peer() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let endpoint = free_endpoint();
+    let push = context.socket::<Push>(quick());
+    let mut monitor = push.monitor();
+    push.connect(&endpoint).unwrap();
+    for round in 0..3 {
+        for i in 0..10 {
+            push.try_send((round * 10 + i).to_string()).unwrap();
+        }
+        let pull = context.socket::<Pull>(Options::new());
+        pull.bind(&endpoint).unwrap();
+        for i in 0..10 {
+            assert_eq!(number(&pull.recv().await.unwrap()), round * 10 + i);
+        }
+        pull.close();
+        disconnected(&mut monitor).await;
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_subscribes_again_on_every_connection() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let endpoint = free_endpoint();
+    let subscriber = context.socket::<Sub>(quick());
+    subscriber.subscribe("a");
+    subscriber.subscribe("gone");
+    subscriber.connect(&endpoint).unwrap();
+    for round in 0..3 {
+        let publisher = context.socket::<Pub>(Options::new());
+        publisher.bind(&endpoint).unwrap();
+        publisher.wait_for_subscribers("a", 1).await;
+        let gone = publisher.subscribers(b"gone").len();
+        assert_eq!(gone, usize::from(round == 0), "unsubscribed meanwhile");
+        publisher.send(["a", &round.to_string()]).await.unwrap();
+        let message = subscriber.recv().await.unwrap();
+        assert_eq!(texts(&message), ["a", &round.to_string()]);
+        publisher.close();
+        peers(&subscriber, 0).await;
+        if round == 0 {
+            subscriber.unsubscribe("gone");
+        }
+    }
+}
+
+#[tokio::test]
+async fn attempts_to_connect_grow_apart_up_to_a_bound() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let options = Options::new()
+        .reconnect_interval(4 * MILLISECOND)
+        .reconnect_interval_max(32 * MILLISECOND);
+    let push = context.socket::<Push>(options);
+    let mut monitor = push.monitor();
+    push.connect(&free_endpoint()).unwrap();
+    for milliseconds in [4, 8, 16, 32, 32, 32] {
+        let (after, error) = event(&mut monitor, |event| match event.kind {
+            LinkEventKind::Retrying { after, error } => Some((after, error)),
+            _ => None,
+        })
+        .await;
+        let full = milliseconds * MILLISECOND;
+        assert!(
+            after <= full && after >= full * 3 / 4,
+            "{after:?} of {full:?}"
+        );
+        assert_eq!(error, Some(std::io::ErrorKind::ConnectionRefused));
+    }
+}
+
+#[tokio::test]
+async fn close_delivers_what_waits_within_the_linger_time() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(Options::new().recv_hwm(10));
+    let push = context.socket::<Push>(Options::new().send_hwm(0));
+    push.connect(&bind_tcp(&pull)).unwrap();
+    for i in 0..2000 {
+        push.try_send(vec![i as u8; 1000]).unwrap();
+    }
+    push.close();
+    for i in 0..2000 {
+        let message = pull.recv().await.unwrap();
+        assert_eq!(message, Message::from(vec![i as u8; 1000]));
+    }
+}
+
+#[tokio::test]
+async fn close_waits_for_a_peer_that_is_not_there_yet() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let endpoint = free_endpoint();
+    let push = context.socket::<Push>(quick());
+    let mut monitor = push.monitor();
+    push.connect(&endpoint).unwrap();
+    push.try_send("late").unwrap();
+    push.close();
+    event(&mut monitor, |event| {
+        matches!(event.kind, LinkEventKind::Retrying { .. }).then_some(())
+    })
+    .await;
+    let pull = context.socket::<Pull>(Options::new());
+    pull.bind(&endpoint).unwrap();
+    assert_eq!(texts(&pull.recv().await.unwrap()), ["late"]);
+}
+
+#[tokio::test]
+async fn without_linger_what_waits_is_dropped() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let endpoint = free_endpoint();
+    let push = context.socket::<Push>(quick().linger(Duration::ZERO));
+    push.connect(&endpoint).unwrap();
+    push.try_send("dropped").unwrap();
+    push.close();
+    context.shutdown().await;
+    let pull = context.socket::<Pull>(Options::new());
+    pull.bind(&endpoint).unwrap();
+    let other = context.socket::<Push>(quick());
+    other.connect(&endpoint).unwrap();
+    other.send("kept").await.unwrap();
+    assert_eq!(texts(&pull.recv().await.unwrap()), ["kept"]);
+}
+
+#[tokio::test]
+async fn shutdown_waits_for_the_linger_time_and_not_longer() {
+    let _deadline = deadline();
+    let linger = 200 * MILLISECOND;
+    let context = Context::new().unwrap();
+    let push = context.socket::<Push>(quick().linger(linger));
+    push.connect(&free_endpoint()).unwrap();
+    push.try_send("never").unwrap();
+    let start = Instant::now();
+    context.shutdown().await;
+    let took = start.elapsed();
+    assert!(
+        took >= linger && took < linger + Duration::from_secs(1),
+        "{took:?}"
+    );
+    assert_eq!(push.send("x").await, Err(SendError::Closed));
+}
+
+#[tokio::test]
+async fn shutdown_ends_linger_against_a_peer_that_does_not_read() {
+    let _deadline = deadline();
+    let linger = 200 * MILLISECOND;
+    let context = Context::new().unwrap();
+    let push = context.socket::<Push>(Options::new().linger(linger));
+    let mut stuck = raw::join(&bind_tcp(&push), &[("Socket-Type", b"PULL")]).await;
+    peers(&push, 1).await;
+    while push.try_send(vec![0; 1 << 20]).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let start = Instant::now();
+    context.shutdown().await;
+    let took = start.elapsed();
+    // Linger, and a second for the farewell.
+    assert!(
+        took >= linger && took < linger + Duration::from_secs(2),
+        "{took:?}"
+    );
+    raw::closed(&mut stuck).await;
+}
+
+#[tokio::test]
+async fn shutdown_returns_at_once_when_nothing_waits() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(Options::new());
+    let endpoint = bind_tcp(&pull);
+    let pushes: Vec<_> = (0..10).map(|_| context.socket::<Push>(quick())).collect();
+    for push in &pushes {
+        push.connect(&endpoint).unwrap();
+        push.connect(&free_endpoint()).unwrap();
+    }
+    peers(&pull, 10).await;
+    let start = Instant::now();
+    context.shutdown().await;
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_waiting_receive_ends_when_another_clone_closes() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(Options::new());
+    let mut monitor = pull.monitor();
+    bind_tcp(&pull);
+    let clone = pull.clone();
+    let receiving = tokio::spawn(async move { clone.recv().await });
+    tokio::task::yield_now().await;
+    pull.clone().close();
+    assert_eq!(receiving.await.unwrap(), Err(curvelink::RecvError::Closed));
+    assert!(
+        pull.bind("tcp://127.0.0.1:*").is_err(),
+        "a closed socket does not bind"
+    );
+    drop(pull);
+    while monitor.recv().await.is_some() {}
+}
+
+#[tokio::test]
+async fn unbind_keeps_links_and_refuses_new_ones() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(Options::new());
+    let endpoint = bind_tcp(&pull);
+    let first = context.socket::<Push>(quick());
+    first.connect(&endpoint).unwrap();
+    peers(&pull, 1).await;
+    assert!(pull.unbind("tcp://127.0.0.1:1").is_err());
+    assert!(
+        pull.disconnect(&endpoint).is_err(),
+        "it is bound, not connected"
+    );
+    pull.unbind(&endpoint).unwrap();
+    assert!(pull.unbind(&endpoint).is_err(), "only once");
+    let second = context.socket::<Push>(quick());
+    let mut monitor = second.monitor();
+    second.connect(&endpoint).unwrap();
+    event(&mut monitor, |event| {
+        matches!(event.kind, LinkEventKind::Retrying { .. }).then_some(())
+    })
+    .await;
+    first.send("still here").await.unwrap();
+    assert_eq!(texts(&pull.recv().await.unwrap()), ["still here"]);
+    pull.bind(&endpoint).unwrap();
+    second.send("again").await.unwrap();
+    assert_eq!(texts(&pull.recv().await.unwrap()), ["again"]);
+}
+
+#[tokio::test]
+async fn disconnect_writes_what_waits_and_connects_no_more() {
+    let _deadline = deadline();
+    for place in ["tcp://127.0.0.1:*", "inproc://leave"] {
+        let context = Context::new().unwrap();
+        let pull = context.socket::<Pull>(Options::new());
+        let endpoint = pull.bind(place).unwrap().to_string();
+        let push = context.socket::<Push>(quick());
+        push.connect(&endpoint).unwrap();
+        push.send("last").await.unwrap();
+        push.disconnect(&endpoint).unwrap();
+        assert!(push.disconnect(&endpoint).is_err());
+        assert_eq!(texts(&pull.recv().await.unwrap()), ["last"], "{place}");
+        peers(&pull, 0).await;
+        assert!(push.try_send("nobody").is_err(), "{place}");
+    }
+}
+
+#[tokio::test]
+async fn an_inproc_name_is_free_again_after_its_socket() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    for round in 0..3 {
+        let pull = context.socket::<Pull>(Options::new());
+        pull.bind("inproc://name").unwrap();
+        let taken = context.socket::<Pull>(Options::new()).bind("inproc://name");
+        assert!(matches!(taken, Err(curvelink::BindError::InUse)));
+        let push = context.socket::<Push>(Options::new());
+        push.connect("inproc://name").unwrap();
+        push.close();
+        let push = context.socket::<Push>(Options::new());
+        push.connect("inproc://name").unwrap();
+        push.send(round.to_string()).await.unwrap();
+        assert_eq!(
+            number(&pull.recv().await.unwrap()),
+            round,
+            "a connecter frees no name"
+        );
+        pull.close();
+        peers(&push, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_cut_and_one_that_answers_is_not() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let options = Options::new()
+        .heartbeat_interval(30 * MILLISECOND)
+        .heartbeat_timeout(30 * MILLISECOND);
+    let router = context.socket::<Router>(options);
+    let mut monitor = router.monitor();
+    let endpoint = bind_tcp(&router);
+    let lively = context.socket::<Dealer>(Options::new().routing_id("lively"));
+    lively.connect(&endpoint).unwrap();
+    admitted(&mut monitor).await;
+    let mut silent = raw::join(&endpoint, &[("Socket-Type", b"DEALER")]).await;
+    admitted(&mut monitor).await;
+    assert_eq!(disconnected(&mut monitor).await, Some(Reason::Timeout));
+    let said = raw::closed(&mut silent).await;
+    assert_eq!(said[..7], *b"\x04\x07\x04PING", "it was asked first");
+    assert_eq!(router.peers().len(), 1);
+    assert_eq!(router.peers()[0].routing_id, "lively");
+}
+
+#[tokio::test]
+async fn a_reader_that_pauses_does_not_take_its_peer_for_dead() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let options = Options::new()
+        .recv_hwm(1)
+        .heartbeat_interval(20 * MILLISECOND)
+        .heartbeat_timeout(20 * MILLISECOND);
+    let pull = context.socket::<Pull>(options);
+    let mut monitor = pull.monitor();
+    let push = context.socket::<Push>(Options::new().heartbeat_interval(Duration::ZERO));
+    push.connect(&bind_tcp(&pull)).unwrap();
+    admitted(&mut monitor).await;
+    let sent = fill(&push).await;
+    // Time itself is what is tested: several heartbeats pass while nothing is read.
+    tokio::time::sleep(200 * MILLISECOND).await;
+    for i in 0..sent {
+        let message = pull.recv().await.unwrap();
+        assert_eq!(message.first().unwrap()[0], i as u8);
+    }
+    assert!(monitor.try_recv().is_none(), "the link was never cut");
+}
+
+/// Sends until neither the peer nor the kernel takes more; how many it took.
+async fn fill(push: &Socket<Push>) -> usize {
+    let mut sent = 0;
+    let mut quiet = 0;
+    while quiet < 100 {
+        match push.try_send(vec![sent as u8; 256 << 10]) {
+            Ok(()) => (sent, quiet) = (sent + 1, 0),
+            Err(_) => quiet += 1,
+        }
+        tokio::time::sleep(MILLISECOND / 4).await;
+    }
+    sent
+}
+
+#[tokio::test]
+async fn closing_during_the_handshake_ends_it() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(Options::new());
+    let mut monitor = pull.monitor();
+    let mut stranger = raw::dial(&bind_tcp(&pull), &raw::greeting("NULL")).await;
+    event(&mut monitor, |event| {
+        matches!(event.kind, LinkEventKind::Accepted).then_some(())
+    })
+    .await;
+    pull.close();
+    raw::closed(&mut stranger).await;
+    context.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_link_is_told_from_its_first_moment_to_its_last() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(Options::new());
+    let mut at_server = pull.monitor();
+    let push = context.socket::<Push>(quick());
+    let mut at_client = push.monitor();
+    let endpoint = bind_tcp(&pull);
+    push.connect(&endpoint).unwrap();
+    push.send("x").await.unwrap();
+    pull.recv().await.unwrap();
+    push.close();
+    let mut told = Vec::new();
+    for monitor in [&mut at_server, &mut at_client] {
+        loop {
+            let event = monitor.recv().await.unwrap();
+            assert_eq!(&*event.endpoint, endpoint);
+            told.push(event.kind.to_string());
+            if let LinkEventKind::Disconnected { reason, .. } = event.kind {
+                assert_eq!(reason, None);
+                break;
+            }
+        }
+    }
+    let admitted = |kind: &String| kind.starts_with("admitted ");
+    assert_eq!(told[..2], ["listening", "accepted"]);
+    assert!(admitted(&told[2]) && admitted(&told[5]), "{told:?}");
+    assert_eq!(
+        (&*told[3], &*told[4], &*told[6]),
+        ("disconnected", "connected", "disconnected")
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_tried_again() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let (_, client) = curvelink_tests::support::curve();
+    let push = context.socket::<Push>(quick().security(client).linger(Duration::ZERO));
+    let mut monitor = push.monitor();
+    push.connect("tcp://host.invalid:5555").unwrap();
+    for _ in 0..2 {
+        event(&mut monitor, |event| {
+            matches!(event.kind, LinkEventKind::Retrying { error: Some(_), .. }).then_some(())
+        })
+        .await;
+    }
+}
