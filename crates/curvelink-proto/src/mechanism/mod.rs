@@ -214,6 +214,22 @@ pub struct Ready {
 ///
 /// The engine makes one after the policy said yes. A mechanism that needs none of the policy's
 /// says so by one of two loud names, and the engine checks that the name fits the role.
+///
+/// No other crate can make one, or two of one:
+///
+/// ```compile_fail,E0423
+/// let admitted = curvelink_proto::Admitted(());
+/// ```
+///
+/// ```compile_fail,E0624
+/// let admitted = curvelink_proto::Admitted::by_policy();
+/// ```
+///
+/// ```compile_fail,E0599
+/// fn twice(admitted: &curvelink_proto::Admitted) -> curvelink_proto::Admitted {
+///     admitted.clone()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Admitted(Provenance);
 
