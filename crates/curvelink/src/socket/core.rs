@@ -313,14 +313,17 @@ impl Core {
         })
     }
 
-    pub(crate) fn join(&self, pipe: PipeId, outlet: Outlet, peer: &Arc<Peer>) -> bool {
+    pub(crate) fn join(
+        &self,
+        pipe: PipeId,
+        outlet: Outlet,
+        peer: &Arc<Peer>,
+    ) -> Result<(), Reason> {
         self.with(|state| {
             state.pipes.join(pipe, outlet);
-            let welcome = state.welcome(pipe, peer).is_ok();
-            if !welcome {
-                state.detach(pipe);
-            }
-            welcome
+            state
+                .welcome(pipe, peer)
+                .inspect_err(|_| state.detach(pipe))
         })
     }
 

@@ -155,12 +155,14 @@ fn join(bound: &Arc<Core>, connecter: Waiting) {
         peer: Arc::downgrade(bound),
         pipe: theirs,
     };
-    if !bound.join(theirs, to_connecter, &peer_of(&core)) {
-        refuse(bound, Reason::Exclusive);
+    if let Err(reason) = bound.join(theirs, to_connecter, &peer_of(&core)) {
+        refuse(bound, reason);
         core.detach(connecter.pipe);
         return;
     }
-    core.join(connecter.pipe, to_bound, &peer_of(bound));
+    if let Err(reason) = core.join(connecter.pipe, to_bound, &peer_of(bound)) {
+        refuse(&core, reason);
+    }
     // What was sent before the two were joined was announced to nobody.
     bound.readable(theirs);
 }
