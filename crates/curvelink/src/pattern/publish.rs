@@ -72,16 +72,14 @@ impl Pattern for Publish {
         self.forget(pipe);
     }
 
-    /// XPUB: upstream messages join the subscriptions in the order of their coming.
+    /// XPUB: upstream messages join the subscriptions in the order of their coming. Nobody receives
+    /// on PUB: what an inproc peer sends there is dropped here, a stream's by its engine.
     fn readable(&mut self, pipe: PipeId, pipes: &mut Pipes) {
-        let Some(pending) = &mut self.pending else {
-            return;
-        };
         while let Some(message) = pipes.read(pipe) {
-            if pending.len() < MAX_PENDING {
-                pending.push_back(message);
-            } else {
-                pipes.dropped += 1;
+            match &mut self.pending {
+                Some(pending) if pending.len() < MAX_PENDING => pending.push_back(message),
+                Some(_) => pipes.dropped += 1,
+                None => {}
             }
         }
     }
