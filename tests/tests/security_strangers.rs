@@ -1,0 +1,450 @@
+//! What strangers send: silence, other protocols, forged metadata, data where none is wanted.
+
+use std::time::Duration;
+
+use curvelink::{
+    Context, Curve, Dealer, LinkEventKind, Message, Options, Plain, Pub, Pull, Push, Reason,
+    Rights, Router, Stage, TryRecvError, ZapReply, ZapRequest,
+};
+use curvelink_tests::support::random::Random;
+use curvelink_tests::support::{
+    Policy, admit, admitted, bind_tcp, deadline, disconnected, event, keys, number, peers, quick,
+    raw, refusal, texts,
+};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+async fn strangers(endpoint: &str, count: usize, octets: &[u8]) -> Vec<TcpStream> {
+    let mut all = Vec::new();
+    for _ in 0..count {
+        all.push(raw::dial(endpoint, octets).await);
+    }
+    all
+}
+
+#[tokio::test]
+async fn t07_silent_connections_take_no_message_and_keep_nobody_out() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    context.set_zap_handler(admit("good", Rights::all()));
+    let server = keys();
+    let server_key = server.public();
+    let push = context.socket::<Push>(Options::new().security(Curve::server(server)));
+    let endpoint = bind_tcp(&push);
+    let silent = strangers(&endpoint, 50, b"").await;
+    let greeted = strangers(&endpoint, 50, &raw::greeting("CURVE")).await;
+    assert!(push.try_send("x").is_err(), "none of them is a peer");
+    let pulls: Vec<_> = (0..10)
+        .map(|_| {
+            let client = Curve::client(keys(), server_key);
+            let pull = context.socket::<Pull>(quick().security(client));
+            pull.connect(&endpoint).unwrap();
+            pull
+        })
+        .collect();
+    peers(&push, 10).await;
+    for i in 0..500 {
+        push.send(i.to_string()).await.unwrap();
+    }
+    let mut received = Vec::new();
+    for pull in &pulls {
+        for _ in 0..50 {
+            received.push(number(&pull.recv().await.unwrap()));
+        }
+    }
+    received.sort_unstable();
+    assert_eq!(received, (0..500).collect::<Vec<_>>());
+    drop((silent, greeted));
+}
+
+#[tokio::test]
+async fn t07_slots_of_silent_connections_are_freed_in_time() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let timeout = Duration::from_millis(150);
+    let options = quick().max_handshakes(4).greeting_timeout(timeout);
+    let pull = context.socket::<Pull>(options);
+    let mut monitor = pull.monitor();
+    let endpoint = bind_tcp(&pull);
+    let silent = strangers(&endpoint, 8, b"").await;
+    let push = context.socket::<Push>(quick());
+    push.connect(&endpoint).unwrap();
+    push.send("patient").await.unwrap();
+    let (mut open, mut most, mut timeouts) = (0, 0, 0);
+    while timeouts < 8 {
+        match monitor.recv().await.unwrap().kind {
+            LinkEventKind::Accepted => open += 1,
+            LinkEventKind::Refused(refusal) => {
+                assert_eq!(refusal.reason, Reason::Timeout);
+                (open, timeouts) = (open - 1, timeouts + 1);
+            }
+            LinkEventKind::HandshakeSucceeded(_) => open -= 1,
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    assert_eq!(most, 4, "as many as there are slots");
+    assert_eq!(texts(&pull.recv().await.unwrap()), ["patient"]);
+    drop(silent);
+}
+
+/// First octets of programs that look around.
+fn scanners() -> Vec<Vec<u8>> {
+    let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    let mut all: Vec<Vec<u8>> = vec![
+        [&tls[..], &[0x42; 512]].concat(),
+        b"GET / HTTP/1.1\r\nHost: victim\r\nUser-Agent: zgrab/0.x\r\n\r\n".to_vec(),
+        b"OPTIONS rtsp://x/ RTSP/1.0\r\n\r\n".to_vec(),
+        b"SSH-2.0-OpenSSH_9.9\r\n".to_vec(),
+        b"\x00\x00\x00\x71\x6a\x81\x6e\x30\x81\x6b\xa1\x03".to_vec(),
+        b"\r\n\r\n".to_vec(),
+        b"HELP\r\n".to_vec(),
+        b"*1\r\n$4\r\nPING\r\n".to_vec(),
+        vec![0xff; 4096],
+        vec![0; 4096],
+    ];
+    // A greeting, then what killed others: lengths that nobody has memory for.
+    for length in [u64::MAX, u64::MAX >> 1, 1 << 62, 1 << 32, 20_000] {
+        for flags in [0x02, 0x06] {
+            let mut octets = raw::greeting("NULL");
+            octets.push(flags);
+            octets.extend_from_slice(&length.to_be_bytes());
+            octets.extend_from_slice(&[0x41; 256]);
+            all.push(octets);
+        }
+    }
+    let mut random = Random::new();
+    for _ in 0..50 {
+        all.push(
+            (0..random.below(300))
+                .map(|_| random.below(256) as u8)
+                .collect(),
+        );
+    }
+    all
+}
+
+#[tokio::test]
+async fn t14_scanners_are_refused_and_others_go_on() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    context.set_zap_handler(admit("good", Rights::all()));
+    let server = keys();
+    let curve = Curve::client(keys(), server.public());
+    let plain = Plain::client("user", "password").unwrap();
+    for (server, client) in [
+        (quick(), quick()),
+        (quick().security(Plain::server()), quick().security(plain)),
+        (
+            quick().security(Curve::server(server)),
+            quick().security(curve),
+        ),
+    ] {
+        let pull = context.socket::<Pull>(server.greeting_timeout(Duration::from_millis(100)));
+        let endpoint = bind_tcp(&pull);
+        let mut monitor = pull.monitor();
+        let push = context.socket::<Push>(client);
+        push.connect(&endpoint).unwrap();
+        admitted(&mut monitor).await;
+        for (i, octets) in scanners().iter().enumerate() {
+            let mut stranger = raw::dial(&endpoint, octets).await;
+            let _cut_by_then = stranger.shutdown().await;
+            let (_, refused) = refusal(&mut monitor).await;
+            assert!(matches!(refused.stage, Stage::Greeting | Stage::Handshake));
+            push.send(i.to_string()).await.unwrap();
+            assert_eq!(number(&pull.recv().await.unwrap()), i as u64);
+        }
+        assert_eq!(pull.peers().len(), 1);
+        assert_eq!(
+            pull.try_recv(),
+            Err(TryRecvError::Empty),
+            "no octet of theirs came through"
+        );
+    }
+}
+
+#[tokio::test]
+async fn t14_a_length_that_nobody_has_memory_for_cuts_the_peer_that_claims_it() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(quick());
+    let endpoint = bind_tcp(&pull);
+    let mut monitor = pull.monitor();
+    let push = context.socket::<Push>(quick());
+    push.connect(&endpoint).unwrap();
+    admitted(&mut monitor).await;
+    for length in [u64::MAX, 1 << 63, (1 << 63) - 1, 1 << 40, (16 << 20) + 1] {
+        let mut evil = raw::join(&endpoint, &[("Socket-Type", b"PUSH")]).await;
+        admitted(&mut monitor).await;
+        let mut octets = vec![0x02];
+        octets.extend_from_slice(&length.to_be_bytes());
+        octets.extend_from_slice(&[0x41; 4096]);
+        evil.write_all(&octets).await.unwrap();
+        assert_eq!(
+            disconnected(&mut monitor).await,
+            Some(Reason::TooLarge),
+            "{length:#x}"
+        );
+        raw::closed(&mut evil).await;
+        push.send("on").await.unwrap();
+        assert_eq!(texts(&pull.recv().await.unwrap()), ["on"]);
+    }
+}
+
+#[tokio::test]
+async fn t14_reserved_flags_and_broken_commands_cut_the_peer() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(quick());
+    let endpoint = bind_tcp(&pull);
+    let mut monitor = pull.monitor();
+    for octets in [
+        raw::frame(0x08, b"x"),
+        raw::frame(0x80, b"x"),
+        raw::frame(0x05, b"\x04PING\0\0"),
+        raw::frame(0x04, b""),
+        raw::frame(0x04, b"\x09PING"),
+        raw::command("PING", b"\0"),
+        raw::command("PING", &[0; 19]),
+    ] {
+        let mut evil = raw::join(&endpoint, &[("Socket-Type", b"PUSH")]).await;
+        admitted(&mut monitor).await;
+        evil.write_all(&octets).await.unwrap();
+        assert_eq!(
+            disconnected(&mut monitor).await,
+            Some(Reason::Malformed),
+            "{octets:?}"
+        );
+    }
+    let mut good = raw::join(&endpoint, &[("Socket-Type", b"PUSH")]).await;
+    let unknown = raw::command("NOVEL", b"ignored");
+    good.write_all(&[unknown, raw::frame(0, b"kept")].concat())
+        .await
+        .unwrap();
+    assert_eq!(texts(&pull.recv().await.unwrap()), ["kept"]);
+}
+
+#[tokio::test]
+async fn t09_data_to_sockets_that_only_send_is_dropped() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let push = context.socket::<Push>(quick());
+    let publisher = context.socket::<Pub>(quick());
+    let data = raw::frame(0, &[b'x'; 200]).repeat(5000);
+
+    let mut puller = raw::join(&bind_tcp(&push), &[("Socket-Type", b"PULL")]).await;
+    puller.write_all(&data).await.unwrap();
+    push.send("out").await.unwrap();
+    assert_eq!(raw::read_frame(&mut puller).await.unwrap().1, b"out");
+    assert!(push.any().try_recv().is_err());
+
+    let mut subscriber = raw::join(&bind_tcp(&publisher), &[("Socket-Type", b"SUB")]).await;
+    subscriber.write_all(&data).await.unwrap();
+    let subscribe = [raw::command("SUBSCRIBE", b"a"), raw::frame(0, b"\x01b")].concat();
+    subscriber.write_all(&subscribe).await.unwrap();
+    publisher.wait_for_subscribers("b", 1).await;
+    for topic in ["x", "a", "b"] {
+        publisher.send(topic).await.unwrap();
+    }
+    assert_eq!(raw::read_frame(&mut subscriber).await.unwrap().1, b"a");
+    assert_eq!(raw::read_frame(&mut subscriber).await.unwrap().1, b"b");
+    assert!(publisher.any().try_recv().is_err());
+}
+
+#[tokio::test]
+async fn t09_data_to_a_publisher_of_the_same_context_is_dropped() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let publisher = context.socket::<Pub>(quick());
+    publisher.bind("inproc://p").unwrap();
+    let upstream = context.socket::<curvelink::Xsub>(quick());
+    upstream.connect("inproc://p").unwrap();
+    for _ in 0..5000 {
+        upstream.send("upstream").await.unwrap();
+    }
+    assert_eq!(
+        upstream.dropped(),
+        0,
+        "nothing is kept that could fill a queue"
+    );
+}
+
+#[tokio::test]
+async fn t23_metadata_gives_no_name_and_no_address() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(quick());
+    let endpoint = bind_tcp(&pull);
+    for name in ["User-Id", "user-id", "Peer-Address", "__fd", "X-Name"] {
+        let properties = [("Socket-Type", &b"PUSH"[..]), (name, b"admin")];
+        let mut liar = raw::join(&endpoint, &properties).await;
+        let address = liar.local_addr().unwrap();
+        liar.write_all(&raw::frame(0, b"hello")).await.unwrap();
+        let message = pull.recv().await.unwrap();
+        let peer = message.peer().unwrap();
+        assert_eq!((peer.name.as_deref(), peer.key), (None, None), "{name}");
+        assert_eq!(peer.address.to_string(), address.to_string());
+        assert!(!peer.to_string().contains("admin"), "{peer}");
+    }
+}
+
+#[tokio::test]
+async fn t23_the_name_and_the_key_are_the_policys() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let (server, scanner, other) = (keys(), keys(), keys());
+    let (server_key, known) = (server.public(), scanner.public());
+    context.set_zap_handler(Policy(move |request: &ZapRequest| {
+        match request.credentials {
+            curvelink::Credentials::Curve(key) if key == known => {
+                ZapReply::admit("scanner", Rights::all())
+            }
+            _ => ZapReply::admit("guest", Rights::all()),
+        }
+    }));
+    let pull = context.socket::<Pull>(quick().security(Curve::server(server)));
+    let endpoint = bind_tcp(&pull);
+    for (keys, name) in [(scanner, "scanner"), (other, "guest")] {
+        let key = keys.public();
+        let client = Curve::client(keys, server_key);
+        let push = context.socket::<Push>(quick().security(client));
+        let mut monitor = push.monitor();
+        push.connect(&endpoint).unwrap();
+        push.send(name).await.unwrap();
+        let message = pull.recv().await.unwrap();
+        let peer = message.peer().unwrap();
+        assert_eq!((peer.name.as_deref(), peer.key), (Some(name), Some(key)));
+        let server = admitted(&mut monitor).await;
+        assert_eq!(
+            (server.key, &server.name),
+            (Some(server_key), &None),
+            "the client's side"
+        );
+    }
+}
+
+#[tokio::test]
+async fn messages_keep_their_sender_when_it_has_gone() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    context.set_zap_handler(Policy(|request: &ZapRequest| match &request.credentials {
+        curvelink::Credentials::Plain { username, .. } => {
+            ZapReply::admit(String::from_utf8_lossy(username), Rights::all())
+        }
+        _ => ZapReply::failed(),
+    }));
+    let pull = context.socket::<Pull>(quick().security(Plain::server()));
+    let mut monitor = pull.monitor();
+    let endpoint = bind_tcp(&pull);
+    for name in ["a", "b", "c"] {
+        let plain = Plain::client(name, "password").unwrap();
+        let push = context.socket::<Push>(quick().security(plain));
+        push.connect(&endpoint).unwrap();
+        push.send(name).await.unwrap();
+        push.close();
+        disconnected(&mut monitor).await;
+    }
+    for _ in 0..3 {
+        let message = pull.recv().await.unwrap();
+        let name = message.peer().unwrap().name.clone().unwrap();
+        assert_eq!(texts(&message), [&*name]);
+    }
+}
+
+#[tokio::test]
+async fn a_forwarded_message_takes_nobody_elses_name_along() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let (front, back) = (
+        context.socket::<Pull>(quick()),
+        context.socket::<Push>(quick()),
+    );
+    let source = context.socket::<Push>(quick());
+    source.connect(&bind_tcp(&front)).unwrap();
+    let sink = context.socket::<Pull>(quick());
+    sink.bind("inproc://sink").unwrap();
+    back.connect("inproc://sink").unwrap();
+    source.send("x").await.unwrap();
+    let message: Message = front.recv().await.unwrap();
+    assert_ne!(
+        message.peer().unwrap().address,
+        curvelink::PeerAddress::Inproc
+    );
+    back.send(message).await.unwrap();
+    let message = sink.recv().await.unwrap();
+    assert_eq!(
+        message.peer().unwrap().address,
+        curvelink::PeerAddress::Inproc
+    );
+}
+
+#[tokio::test]
+async fn t16_routing_ids_of_every_length_and_kind() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let router = context.socket::<Router>(quick());
+    let endpoint = bind_tcp(&router);
+    let mut monitor = router.monitor();
+    for length in [0, 1, 254, 255] {
+        let id = vec![b'i'; length];
+        let properties = [("Socket-Type", &b"DEALER"[..]), ("Identity", &id[..])];
+        let mut dealer = raw::join(&endpoint, &properties).await;
+        assert_eq!(admitted(&mut monitor).await.routing_id, id);
+        dealer.write_all(&raw::frame(0, b"x")).await.unwrap();
+        let shown = router.recv().await.unwrap().pop_front().unwrap();
+        if length == 0 {
+            assert_eq!((shown.len(), shown[0]), (5, 0), "one of our own making");
+        } else {
+            assert_eq!(shown[..], id);
+        }
+    }
+    for id in [&[1; 256][..], b"\0", b"\0\0\0\0\x01"] {
+        let properties = [("Socket-Type", &b"DEALER"[..]), ("Identity", id)];
+        let mut dealer = raw::dial(&endpoint, &raw::null_peer(&properties)).await;
+        let (_, refused) = refusal(&mut monitor).await;
+        assert_eq!(refused.reason, Reason::Malformed);
+        raw::closed(&mut dealer).await;
+    }
+}
+
+#[tokio::test]
+async fn t16_another_key_cannot_take_a_live_peers_routing_id() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    context.set_zap_handler(admit("anyone", Rights::all()));
+    let server = keys();
+    let server_key = server.public();
+    let router = context.socket::<Router>(quick().security(Curve::server(server)));
+    let mut monitor = router.monitor();
+    let endpoint = bind_tcp(&router);
+    router.bind("inproc://router").unwrap();
+    let dealer = |keys| {
+        let client = Curve::client(keys, server_key);
+        context.socket::<Dealer>(quick().security(client).routing_id("victim"))
+    };
+    let victim = dealer(keys());
+    victim.connect(&endpoint).unwrap();
+    admitted(&mut monitor).await;
+    let thief = keys();
+    let fingerprint = thief.public().fingerprint();
+    let thief = dealer(thief);
+    thief.connect(&endpoint).unwrap();
+    let (_, refused) = refusal(&mut monitor).await;
+    assert_eq!(
+        (refused.reason, refused.fingerprint),
+        (Reason::RoutingId, Some(fingerprint))
+    );
+    let local = context.socket::<Dealer>(quick().routing_id("victim"));
+    local.connect("inproc://router").unwrap();
+    event(&mut monitor, |event| match &event.kind {
+        LinkEventKind::Refused(refusal) if &*event.endpoint == "inproc" => {
+            assert_eq!(refusal.reason, Reason::RoutingId);
+            Some(())
+        }
+        _ => None,
+    })
+    .await;
+    router.send(["victim", "secret"]).await.unwrap();
+    assert_eq!(texts(&victim.recv().await.unwrap()), ["secret"]);
+    assert!(thief.try_recv().is_err() && local.try_recv().is_err());
+}
