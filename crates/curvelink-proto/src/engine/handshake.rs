@@ -1,5 +1,6 @@
 //! From the first octet to Ready: greeting, the mechanism's steps, the policy's verdict.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,7 +29,18 @@ const MAX_ROUTING_ID: usize = 255;
 impl Engine {
     pub(super) fn parse_greeting(&mut self) -> Result<bool, ProtocolError> {
         let name = self.config.mechanism.name();
-        let Some(minor) = greeting::check(self.inbound.octets(), name)? else {
+        let octets = self.inbound.octets();
+        let checked = greeting::check(octets, name);
+        let stranger = matches!(
+            checked,
+            Err(ProtocolError::NotZmtp | ProtocolError::LegacyVersion { .. })
+        );
+        if octets.len() >= greeting::FIRST_PART && !stranger {
+            // A peer of another mechanism is told ours too, so that it can say why we part (RFC 37,
+            // "Authentication and Confidentiality").
+            self.outbound.push_raw(mem::take(&mut self.greeting));
+        }
+        let Some(minor) = checked? else {
             return Ok(false);
         };
         self.inbound.skip(greeting::LENGTH);
@@ -93,7 +105,7 @@ impl Engine {
 
     fn take_handshake(&mut self) -> Result<Box<dyn Handshake>, ProtocolError> {
         let stage = self.stage();
-        match std::mem::replace(&mut self.state, State::Closed(stage)) {
+        match mem::replace(&mut self.state, State::Closed(stage)) {
             State::Handshake(handshake) | State::Authenticating(handshake) => Ok(handshake),
             _ => Err(ProtocolError::NotAdmitted),
         }

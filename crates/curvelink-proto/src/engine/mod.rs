@@ -69,6 +69,10 @@ pub struct Engine {
     entropy: Box<dyn Entropy>,
     metadata: Bytes,
     state: State,
+    /// The rest of our greeting, until the peer has shown that it speaks ZMTP 3. libzmq compares
+    /// mechanisms before it writes anything: had it all of ours at once, it would close without a
+    /// word, like a port that is no ZeroMQ at all.
+    greeting: Bytes,
     /// When the current stage of the handshake is over; `None` once ready or closed.
     deadline: Option<(Instant, &'static str)>,
     handshake_ends: Instant,
@@ -127,7 +131,8 @@ pub enum Event {
 const BATCH: usize = 256 * 1024;
 
 impl Engine {
-    /// An engine for a connection that was just made; its greeting is ready to be written.
+    /// An engine for a connection that was just made; the first part of its greeting is ready to be
+    /// written.
     ///
     /// `endpoint` is ours, as events and the policy name it. Idle cost: about 1 KiB.
     #[must_use]
@@ -140,8 +145,9 @@ impl Engine {
     ) -> Self {
         let mechanism = &config.mechanism;
         let greeting = greeting::write(mechanism.name(), mechanism.as_server());
+        let mut greeting = Bytes::copy_from_slice(&greeting);
         let mut outbound = Outbound::default();
-        outbound.push_raw(Bytes::copy_from_slice(&greeting));
+        outbound.push_raw(greeting.split_to(greeting::FIRST_PART));
         Self {
             metadata: config.metadata(),
             pulse: Pulse::new(config.heartbeat, now),
@@ -152,6 +158,7 @@ impl Engine {
             endpoint,
             entropy,
             state: State::Greeting,
+            greeting,
             minor: 1,
             verdict: None,
             claimed: None,

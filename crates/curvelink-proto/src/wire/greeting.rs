@@ -6,6 +6,9 @@ use crate::mechanism::MechanismName;
 /// Its length, octets.
 pub(crate) const LENGTH: usize = 64;
 
+/// Its first part, signature and major version, is what a peer needs to tell our version.
+pub(crate) const FIRST_PART: usize = MAJOR + 1;
+
 const MAJOR: usize = 10;
 const MINOR: usize = 11;
 const MECHANISM: usize = 12;
