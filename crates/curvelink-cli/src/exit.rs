@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use crate::output;
+
 /// The exit codes other than 0, as `curvelink --help` documents them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -80,7 +82,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         // Whoever read our output has had enough: `curvelink sub ... | head -1`.
         return ExitCode::SUCCESS;
     }
-    eprintln!("curvelink: {}", one_line(&format!("{error:#}")));
+    output::note(&format!("curvelink: {}", one_line(&format!("{error:#}"))));
     exit_of(error).into()
 }
 

@@ -1,15 +1,21 @@
-//! What the program prints on standard output.
+//! What the program prints.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-/// Prints one line.
+/// Prints one line on standard output.
 pub(crate) fn line(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.write_all(b"\n")?;
     out.flush()
+}
+
+/// Says something beside the results, on standard error. Nobody there to read it is no reason to
+/// end.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Prints one JSON object on one line.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::args::socket::PubArgs;
-use crate::exit::{Exit, OrExit, failure, usage};
+use crate::exit::{Exit, OrExit, failure, one_line, usage};
 use crate::home::Home;
 use crate::hub::{self, Client};
 use crate::link::{Link, PATIENCE, Security};
@@ -257,7 +257,7 @@ impl Sent {
         let plural = if self.to == 1 { "" } else { "s" };
         let names = match self.subscribers.is_empty() {
             true => String::new(),
-            false => format!(" ({})", self.subscribers.join(", ")),
+            false => format!(" ({})", one_line(&self.subscribers.join(", "))),
         };
         let signed = self.signed.as_ref().map(|signed| {
             format!(

@@ -164,7 +164,7 @@ impl Reader {
                 self.failed += 1;
                 let topic = message.first().map(|topic| String::from_utf8_lossy(topic));
                 let topic = one_line(&topic.unwrap_or_default());
-                eprintln!("FAIL  {topic}: {error}");
+                output::note(&format!("FAIL  {topic}: {error}"));
                 Ok(false)
             }
         }
@@ -173,7 +173,11 @@ impl Reader {
     fn deliver(&mut self, message: &Message, verified: &Verified) -> anyhow::Result<()> {
         let statement = &verified.statement;
         for flag in &verified.flags {
-            eprintln!("note  {}: {}", one_line(&statement.topic), flag.code());
+            output::note(&format!(
+                "note  {}: {}",
+                one_line(&statement.topic),
+                flag.code()
+            ));
         }
         let Some(inbox) = &mut self.inbox else {
             let mut shown = message.clone();

@@ -22,20 +22,15 @@ pub(crate) fn run(args: &VerifyArgs, dir: Option<&Path>) -> anyhow::Result<()> {
         .ok_or_else(|| usage("this folder asks for no signatures: name a --signer to check"))?;
     // Messages at rest are of any age, and the connection that they came over is gone.
     let mut verifier = verifier.with_max_skew(Duration::ZERO);
-    let mut files: Vec<Saved> = args.files.iter().map(|path| Saved::load(path)).collect();
-    // A signer's messages are judged in the order in which they were signed, whatever the files
-    // are called.
+    let mut files: Vec<Saved> = args.files.iter().enumerate().map(Saved::load).collect();
+    // A signer's messages are judged in the order in which they were signed, and told in that in
+    // which they were named.
     files.sort_by_key(|file| file.order);
-    let reports: Vec<Report> = files
-        .into_iter()
-        .map(|file| file.check(&mut verifier))
-        .collect();
+    let reports = files.into_iter().map(|file| file.check(&mut verifier));
+    let mut reports: Vec<Report> = reports.collect();
+    reports.sort_by_key(|report| report.index);
     let mut failed = None;
-    for path in &args.files {
-        let named = |report: &&Report| report.path == *path;
-        let Some(report) = reports.iter().find(named) else {
-            continue;
-        };
+    for report in &reports {
         output::either(args.json, &report.shown, || report.shown.text())?;
         failed = worse(failed, report.exit);
     }
@@ -85,28 +80,31 @@ fn summary(reports: &[Report]) -> String {
 
 /// A message as it was found on the disk.
 struct Saved {
-    path: PathBuf,
+    /// Which of the files that were named.
+    index: usize,
+    file: String,
     frames: Result<Vec<Vec<u8>>, String>,
     /// Epoch and number, as far as they can be told.
     order: (u64, u64),
 }
 
 impl Saved {
-    fn load(path: &Path) -> Self {
+    fn load((index, path): (usize, &PathBuf)) -> Self {
         let frames = file::load(path);
         let order = frames.as_ref().ok().and_then(|frames| {
             let statement = Trailer::parse(frames.last()?).ok()?.statement().ok()?;
             Some((statement.epoch, statement.seq))
         });
         Self {
-            path: path.to_owned(),
+            index,
+            file: one_line(&path.display().to_string()),
             frames: frames.map_err(|error| error.to_string()),
             order: order.unwrap_or_default(),
         }
     }
 
     fn check(self, verifier: &mut Verifier) -> Report {
-        let file = one_line(&self.path.display().to_string());
+        let file = self.file;
         let (shown, exit) = match self.frames {
             Err(error) => (Shown::failed(file, "damaged", error), Some(Exit::Damaged)),
             Ok(frames) => match verifier.verify(&frames, Via::Relay) {
@@ -118,7 +116,7 @@ impl Saved {
             },
         };
         Report {
-            path: self.path,
+            index: self.index,
             shown,
             exit,
         }
@@ -126,7 +124,7 @@ impl Saved {
 }
 
 struct Report {
-    path: PathBuf,
+    index: usize,
     shown: Shown,
     exit: Option<Exit>,
 }

@@ -1,17 +1,21 @@
 //! A publisher's side of the hub.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use curvelink::{Context, Frame, Message, Req};
-use tokio::time::{Instant, sleep, timeout_at};
+use curvelink::{Context, Frame, LinkEventKind, Message, Req};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::Ack;
-use crate::exit::{Exit, OrExit, failure, one_line};
+use super::{Ack, MAX_MESSAGE};
+use crate::exit::{Exit, OrExit, failure, one_line, usage};
 use crate::home::{Endpoints, Home};
-use crate::link::{Link, Linked};
+use crate::link::{Link, Linked, explain};
 
 /// How often the hub is asked whether a subscriber has come.
 const ASK: Duration = Duration::from_millis(50);
+
+/// A request is not sent twice: whether the hub has passed it on, nobody can tell here.
+const GONE: &str = "the hub closed the connection before it answered: its log says why";
 
 /// A connection to the hub's ingest.
 pub(crate) struct Client {
@@ -68,22 +72,13 @@ impl Client {
     /// # Errors
     /// [`Exit::Refused`] where the hub does not pass it on.
     pub(crate) async fn ask(&mut self, message: Message) -> anyhow::Result<Ack> {
-        let deadline = Instant::now() + self.patience;
-        let late = || {
-            failure(
-                Exit::TimedOut,
-                "the hub did not answer in time: is it overloaded?",
-            )
-        };
-        let sent = timeout_at(deadline, self.linked.socket.send(message));
-        sent.await.map_err(|_| late())?.or_exit(Exit::Refused)?;
-        let reply = loop {
-            tokio::select! {
-                reply = timeout_at(deadline, self.linked.socket.recv()) => break reply,
-                Some(event) = self.linked.monitor.recv() => self.linked.judge(&event)?,
-            }
-        };
-        let reply = reply.map_err(|_| late())?.or_exit(Exit::Refused)?;
+        if message.octets() > MAX_MESSAGE {
+            return Err(usage(format!(
+                "the message has {} octets, and the hub takes at most {MAX_MESSAGE}: send less",
+                message.octets()
+            )));
+        }
+        let reply = self.exchange(message).await?;
         let ack = reply
             .first()
             .and_then(|frame| Ack::parse(frame))
@@ -101,6 +96,33 @@ impl Client {
                     .or(ack.code.as_deref())
                     .unwrap_or("no reason given");
                 Err(failure(Exit::Refused, format!("refused: {why}")))
+            }
+        }
+    }
+
+    /// Sends a request and receives its reply, while watching that the hub is there.
+    async fn exchange(&mut self, request: Message) -> anyhow::Result<Message> {
+        let Linked {
+            socket,
+            monitor,
+            endpoint,
+            ..
+        } = &mut self.linked;
+        let mut exchange = pin!(timeout(self.patience, async {
+            socket.send(request).await.or_exit(Exit::Refused)?;
+            socket.recv().await.or_exit(Exit::Refused)
+        }));
+        loop {
+            tokio::select! {
+                reply = &mut exchange => {
+                    let late = "the hub did not answer in time: is it overloaded?";
+                    return reply.map_err(|_| failure(Exit::TimedOut, late))?;
+                }
+                Some(event) = monitor.recv() => match &event.kind {
+                    LinkEventKind::Refused(refusal) => return Err(explain(endpoint, refusal)),
+                    LinkEventKind::Disconnected { .. } => return Err(failure(Exit::Refused, GONE)),
+                    _ => {}
+                },
             }
         }
     }

@@ -22,7 +22,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use curvelink::{Context, Curve, Frame, Message, Options, Peer, Router, Socket, Xpub};
+use curvelink::{
+    Context, Curve, Frame, LinkEvent, LinkEventKind, Message, Options, Peer, Router, Socket, Xpub,
+};
 use curvelink_zap::PolicyHandler;
 use tokio::pin;
 use tokio::time::{MissedTickBehavior, interval};
@@ -36,6 +38,9 @@ use memory::Memory;
 /// What the hub has seen is written down this often: so much can be replayed after a crash, if it
 /// is within the time skew.
 const REMEMBER: Duration = Duration::from_secs(5);
+
+/// The largest message that the hub takes, in octets: its frames together.
+const MAX_MESSAGE: usize = 16 << 20;
 
 /// A hub that is bound and not yet running.
 pub(crate) struct Hub {
@@ -67,6 +72,7 @@ impl Hub {
             Options::new()
                 .security(Curve::server(keys.duplicate()))
                 .zap_domain(&home.config.hub.domain)
+                .max_message_size(MAX_MESSAGE)
         };
         let ingest = context.socket::<Router>(options());
         let feed = context.socket::<Xpub>(options());
@@ -104,12 +110,15 @@ impl Hub {
     /// Works until `stop` resolves.
     pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         pin!(stop);
+        let mut events = (self.ingest.monitor(), self.feed.monitor());
         let mut remember = interval(REMEMBER);
         remember.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 request = self.ingest.recv() => self.answer(request?).await,
+                Some(event) = events.0.recv() => tell(&event),
+                Some(event) = events.1.recv() => tell(&event),
                 change = self.feed.recv() => tell_subscription(&change?),
                 _ = remember.tick() => if let Err(error) = self.memory.save(&self.gate) {
                     warn!("what was seen is not on disk, a crash would forget it: {error:#}");
@@ -178,6 +187,19 @@ impl Hub {
 fn shown_topic(topic: Option<&Frame>) -> String {
     let octets = topic.map_or(&[][..], |topic| &topic[..topic.len().min(256)]);
     one_line(&String::from_utf8_lossy(octets))
+}
+
+/// Logs who came, and whom the protocol cut off; the runtime itself logs who was refused.
+fn tell(event: &LinkEvent) {
+    match &event.kind {
+        LinkEventKind::HandshakeSucceeded(_) => info!(id = event.kind.id(), "{event}"),
+        LinkEventKind::Disconnected {
+            reason: Some(_), ..
+        } => {
+            warn!(id = event.kind.id(), "{event}");
+        }
+        _ => {}
+    }
 }
 
 fn tell_subscription(change: &Message) {

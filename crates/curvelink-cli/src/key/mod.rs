@@ -250,4 +250,24 @@ mod tests {
         assert!(Key::Curve(curve()).into_sign().is_err());
         assert!(Key::Curve(curve()).into_verify().is_err());
     }
+
+    #[test]
+    fn t20_debug_shows_no_secret() {
+        for sign in [false, true] {
+            let key = Key::generate(sign).unwrap();
+            let secret = Form::Hex.write(&key, None).unwrap();
+            let octets = secret
+                .trim()
+                .as_bytes()
+                .chunks(2)
+                .map(|pair| str::from_utf8(pair).unwrap());
+            let octets: Vec<u8> = octets
+                .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+                .collect();
+            let shown = format!("{key:?}");
+            assert!(!shown.contains(secret.trim()), "{shown}");
+            let decimal = format!("{octets:?}");
+            assert!(!shown.contains(decimal.trim_matches(['[', ']'])), "{shown}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod refusal;
 mod security;
 
+pub(crate) use refusal::explain;
 pub(crate) use security::Security;
 
 use std::future::pending;
@@ -16,6 +17,7 @@ use curvelink::{
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::exit::{Exit, OrExit, failure};
+use crate::output;
 
 /// How long to wait for a peer unless --timeout says otherwise.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,7 +58,7 @@ impl Link {
                 .bind(&self.endpoint)
                 .or_exit(Exit::Usage)?
                 .to_string();
-            eprintln!("listening on {bound}");
+            output::note(&format!("listening on {bound}"));
             bound
         } else {
             socket.connect(&self.endpoint).or_exit(Exit::Usage)?;
@@ -106,9 +108,7 @@ impl<K: Kind> Linked<K> {
     /// Fails when an event says that this side was refused for good.
     pub(crate) fn judge(&self, event: &LinkEvent) -> anyhow::Result<()> {
         match &event.kind {
-            LinkEventKind::Refused(refusal) if !self.bound => {
-                Err(refusal::explain(&self.endpoint, refusal))
-            }
+            LinkEventKind::Refused(refusal) if !self.bound => Err(explain(&self.endpoint, refusal)),
             _ => Ok(()),
         }
     }

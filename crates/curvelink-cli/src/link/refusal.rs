@@ -5,7 +5,7 @@ use curvelink::{MechanismName, Reason, Refusal, Side, Stage};
 use crate::exit::{Exit, failure};
 
 /// One line for a refusal of this side's connection.
-pub(super) fn explain(endpoint: &str, refusal: &Refusal) -> anyhow::Error {
+pub(crate) fn explain(endpoint: &str, refusal: &Refusal) -> anyhow::Error {
     failure(Exit::Refused, format!("{endpoint}: {}", text(refusal)))
 }
 

@@ -24,14 +24,14 @@ fn init_makes_a_folder_that_every_other_command_accepts() {
         assert_eq!(found, mode, "{path}");
     }
     assert!(
-        curvelink(&demo, ["policy", "check", "zap.toml"])
+        curvelink(&demo, "policy check zap.toml")
             .ok()
             .starts_with("ok: ")
     );
     let pem = fs::read_to_string(demo.join("keys/ci-scanner.sign.pem")).unwrap();
     assert!(pem.starts_with("-----BEGIN PUBLIC KEY-----"), "{pem}");
     assert!(
-        curvelink(dir.path(), ["init", "demo"])
+        curvelink(dir.path(), "init demo")
             .fails(1)
             .contains("not empty")
     );
@@ -41,14 +41,10 @@ fn init_makes_a_folder_that_every_other_command_accepts() {
 fn programs_of_a_folder_can_start_in_any_order() {
     let (_root, dir) = site();
     let scan = findings().to_str().unwrap();
-    let mut sub = Background::start(
-        &dir,
-        "sub",
-        ["sub", "--as", "siem", "findings/", "--json", "--count", "1"],
-    );
+    let mut sub = Background::start(&dir, "sub", "sub --as siem findings/ --json --count 1");
     let publish = ["pub", "--as", "ci-scanner", "findings/sast", scan, "--json"];
     let mut publish = Background::start(&dir, "pub", publish);
-    let mut hub = Background::start(&dir, "up", ["up"]);
+    let mut hub = Background::start(&dir, "up", "up");
     assert!(hub.line().starts_with("ready  ingest tcp://127.0.0.1:"));
     let sent: serde_json::Value = serde_json::from_str(&publish.line()).unwrap();
     assert_eq!(sent["subscribers"].to_string(), r#"["siem"]"#);
@@ -65,15 +61,7 @@ fn programs_of_a_folder_can_start_in_any_order() {
 fn the_folder_is_found_from_below_and_by_name() {
     let site = Site::up();
     let below = site.dir.join("keys");
-    let args = [
-        "pub",
-        "--as",
-        "ci-scanner",
-        "--wait",
-        "0",
-        "findings/x",
-        "hub.key",
-    ];
+    let args = "pub --as ci-scanner --wait 0 findings/x hub.key";
     assert!(
         curvelink(&below, args)
             .ok()
@@ -81,34 +69,19 @@ fn the_folder_is_found_from_below_and_by_name() {
     );
     let elsewhere = tempdir().unwrap();
     fs::write(elsewhere.path().join("f"), "x").unwrap();
-    let args = [
-        "pub",
-        "--as",
-        "ci-scanner",
-        "--wait",
-        "0",
-        "findings/x",
-        "f",
-    ];
+    let args = "pub --as ci-scanner --wait 0 findings/x f";
     curvelink(elsewhere.path(), args).fails(1);
-    let named = ["--dir", site.dir.to_str().unwrap()]
-        .into_iter()
-        .chain(args);
-    curvelink(elsewhere.path(), named).ok();
+    curvelink(
+        elsewhere.path(),
+        format!("--dir {} {args}", site.dir.display()),
+    )
+    .ok();
 }
 
 #[test]
 fn one_key_signs_from_several_programs_without_looking_replayed() {
     let site = Site::up();
-    let publish = [
-        "pub",
-        "--as",
-        "ci-scanner",
-        "--wait",
-        "0",
-        "findings/x",
-        "zap.toml",
-    ];
+    let publish = "pub --as ci-scanner --wait 0 findings/x zap.toml";
     let mut running: Vec<Background> = (0..4)
         .map(|i| Background::start(&site.dir, &format!("pub{i}"), publish))
         .collect();
@@ -119,15 +92,7 @@ fn one_key_signs_from_several_programs_without_looking_replayed() {
 #[test]
 fn what_the_hub_has_seen_outlives_it() {
     let mut site = Site::up();
-    let publish = [
-        "pub",
-        "--as",
-        "ci-scanner",
-        "--wait",
-        "0",
-        "findings/x",
-        "zap.toml",
-    ];
+    let publish = "pub --as ci-scanner --wait 0 findings/x zap.toml";
     curvelink(&site.dir, publish).ok();
     assert_eq!(site.hub.terminate(), 0);
     // The signer forgets, the hub does not: an epoch that it has seen is refused.
@@ -136,33 +101,29 @@ fn what_the_hub_has_seen_outlives_it() {
     let seen = fs::read_to_string(site.dir.join("state/hub.replay.json")).unwrap();
     assert!(seen.contains("epoch"), "{seen}");
     fs::write(&progress, far).unwrap();
-    let mut hub = Background::start(&site.dir, "up", ["up"]);
+    let mut hub = Background::start(&site.dir, "up", "up");
     hub.line();
     curvelink(&site.dir, publish).ok();
     assert_eq!(hub.terminate(), 0);
     fs::remove_file(&progress).unwrap();
-    let mut hub = Background::start(&site.dir, "up", ["up"]);
+    let mut hub = Background::start(&site.dir, "up", "up");
     hub.line();
     let line = curvelink(&site.dir, publish).fails(4);
     assert!(line.contains("received before"), "{line}");
     drop(hub);
     fs::write(site.dir.join("state/hub.replay.json"), "{").unwrap();
-    curvelink(&site.dir, ["up"]).fails(3);
+    curvelink(&site.dir, "up").fails(3);
 }
 
 #[test]
 fn a_topic_outside_the_rights_is_refused_on_either_side() {
     let site = Site::up();
-    let line = curvelink(
-        &site.dir,
-        ["pub", "--as", "ci-scanner", "remediate/x", "zap.toml"],
-    )
-    .fails(4);
+    let line = curvelink(&site.dir, "pub --as ci-scanner remediate/x zap.toml").fails(4);
     assert!(
         line.contains("ci-scanner may publish findings/ only"),
         "{line}"
     );
-    let line = curvelink(&site.dir, ["pub", "--as", "siem", "findings/x", "zap.toml"]).fails(1);
+    let line = curvelink(&site.dir, "pub --as siem findings/x zap.toml").fails(1);
     assert!(line.contains("no signing key"), "{line}");
     for prefix in ["", "remediate/"] {
         let line = curvelink(&site.dir, ["sub", "--as", "siem", prefix]).fails(4);
@@ -172,17 +133,35 @@ fn a_topic_outside_the_rights_is_refused_on_either_side() {
 }
 
 #[test]
+fn a_message_beyond_the_hubs_limit_is_not_sent() {
+    let site = Site::up();
+    fs::write(site.dir.join("big"), vec![0; (16 << 20) + 1]).unwrap();
+    let args = "pub --as ci-scanner --wait 0 findings/x big";
+    let line = curvelink(&site.dir, args).fails(1);
+    assert!(line.contains("at most 16777216"), "{line}");
+    fs::write(site.dir.join("big"), vec![0; 15 << 20]).unwrap();
+    curvelink(&site.dir, args).ok();
+}
+
+#[test]
+fn a_hub_that_goes_away_is_no_hang() {
+    let mut site = Site::up();
+    let fed = "pub --as ci-scanner --wait 1 findings/x zap.toml";
+    let mut waiting = Background::start(&site.dir, "pub", fed);
+    site.wait_for_log("CL1001");
+    assert_eq!(site.hub.terminate(), 0);
+    assert_eq!(
+        waiting.wait(),
+        4,
+        "{}",
+        fs::read_to_string(site.dir.join("pub.err")).unwrap()
+    );
+}
+
+#[test]
 fn no_subscriber_is_a_timeout() {
     let site = Site::up();
-    let args = [
-        "pub",
-        "--as",
-        "ci-scanner",
-        "--timeout",
-        "0.2",
-        "findings/x",
-        "zap.toml",
-    ];
+    let args = "pub --as ci-scanner --timeout 0.2 findings/x zap.toml";
     let line = curvelink(&site.dir, args).fails(5);
     assert!(line.contains("0 of 1 subscribers"), "{line}");
 }
@@ -190,7 +169,7 @@ fn no_subscriber_is_a_timeout() {
 #[test]
 fn the_log_can_be_json_and_a_peer_cannot_forge_a_line_in_it() {
     let (_root, dir) = site();
-    let mut hub = Background::start(&dir, "up", ["up", "--log", "json"]);
+    let mut hub = Background::start(&dir, "up", "up --log json");
     hub.line();
     let topic = "remediate/\u{1b}[2J\nINFO forged";
     curvelink(&dir, ["pub", "--as", "ci-scanner", topic, "zap.toml"]).fails(4);
@@ -206,7 +185,7 @@ fn the_log_can_be_json_and_a_peer_cannot_forge_a_line_in_it() {
 #[test]
 fn the_demo_holds_with_the_bundled_findings_and_with_others() {
     let dir = tempdir().unwrap();
-    let out = curvelink(dir.path(), ["demo"]).ok();
+    let out = curvelink(dir.path(), "demo").ok();
     assert_eq!(
         out.lines().filter(|line| line.starts_with("ok  ")).count(),
         8,
@@ -214,11 +193,11 @@ fn the_demo_holds_with_the_bundled_findings_and_with_others() {
     );
     fs::write(dir.path().join("mine.sarif"), "{\"version\":\"2.1.0\"}").unwrap();
     assert!(
-        curvelink(dir.path(), ["demo", "--file", "mine.sarif"])
+        curvelink(dir.path(), "demo --file mine.sarif")
             .ok()
             .contains("19 octets")
     );
-    curvelink(dir.path(), ["demo", "--file", "missing.sarif"]).fails(1);
+    curvelink(dir.path(), "demo --file missing.sarif").fails(1);
     assert_eq!(
         fs::read_dir(dir.path()).unwrap().count(),
         1,

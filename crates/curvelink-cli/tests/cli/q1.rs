@@ -34,18 +34,14 @@ fn scan(dir: &Path) {
 fn the_quickstart_works_as_written() {
     let root = tempdir().unwrap();
     assert!(
-        curvelink(root.path(), ["init", "demo", "--port", "0"])
+        curvelink(root.path(), "init demo --port 0")
             .ok()
             .contains("curvelink up")
     );
     let dir = root.path().join("demo");
-    let mut hub = Background::start(&dir, "up", ["up"]);
+    let mut hub = Background::start(&dir, "up", "up");
     assert!(hub.line().starts_with("ready"));
-    let mut sub = Background::start(
-        &dir,
-        "sub",
-        ["sub", "--as", "siem", "findings/", "--save", "inbox"],
-    );
+    let mut sub = Background::start(&dir, "sub", "sub --as siem findings/ --save inbox");
     scan(&dir);
 
     let sent = shell(

@@ -40,26 +40,20 @@ fn foreign_server(answer: Option<&'static [u8]>) -> String {
 #[test]
 fn the_four_refusals_are_distinct_and_take_less_than_two_seconds() {
     let site = Site::up();
-    curvelink(&site.dir, ["key", "gen", "--out", "stranger"]).ok();
-    let publish = |extra: &[&str], endpoint: &str| {
-        let args = [&["pub"], extra, &[endpoint, "findings/x", "zap.toml"]].concat();
+    curvelink(&site.dir, "key gen --out stranger").ok();
+    let publish = |extra: &str, endpoint: &str| {
+        let args = format!("pub {extra} {endpoint} findings/x zap.toml");
         quickly(|| curvelink(&site.dir, args)).fails(4)
     };
     let foreign = foreign_server(Some(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
     let lines = [
         (
-            publish(
-                &["--as", "ci-scanner", "--server-key", "keys/siem.key"],
-                &site.ingest,
-            ),
+            publish("--as ci-scanner --server-key keys/siem.key", &site.ingest),
             "another key",
         ),
-        (publish(&["--key", "stranger"], &site.ingest), "unknown key"),
-        (publish(&[], &site.ingest), "mechanism"),
-        (
-            publish(&["--as", "ci-scanner"], &foreign),
-            "does not speak ZMTP",
-        ),
+        (publish("--key stranger", &site.ingest), "unknown key"),
+        (publish("", &site.ingest), "mechanism"),
+        (publish("--as ci-scanner", &foreign), "does not speak ZMTP"),
     ];
     for (line, cause) in &lines {
         assert!(line.contains(cause), "{line}");
@@ -74,12 +68,12 @@ fn the_four_refusals_are_distinct_and_take_less_than_two_seconds() {
 #[test]
 fn every_command_that_connects_tells_a_refusal() {
     let site = Site::up();
-    curvelink(&site.dir, ["key", "gen", "--out", "stranger"]).ok();
+    curvelink(&site.dir, "key gen --out stranger").ok();
     for args in [
-        &["sub", "--key", "stranger", "findings/"][..],
-        &["req", "--key", "stranger", &site.ingest, "zap.toml"],
-        &["push", &site.ingest, "zap.toml"],
-        &["pull", &site.ingest],
+        "sub --key stranger findings/".to_owned(),
+        format!("req --key stranger {} zap.toml", site.ingest),
+        format!("push {} zap.toml", site.ingest),
+        format!("pull {}", site.ingest),
     ] {
         quickly(|| curvelink(&site.dir, args)).fails(4);
     }
@@ -89,30 +83,14 @@ fn every_command_that_connects_tells_a_refusal() {
 fn a_port_that_says_nothing_is_told_from_one_that_is_not_there() {
     let site = Site::up();
     let silent = foreign_server(None);
-    let args = [
-        "pub",
-        "--as",
-        "ci-scanner",
-        &silent,
-        "findings/x",
-        "zap.toml",
-    ];
+    let args = format!("pub --as ci-scanner {silent} findings/x zap.toml");
     let line = quickly(|| curvelink(&site.dir, args)).fails(4);
     assert!(line.contains("does not speak ZMTP"), "{line}");
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let dead = format!("tcp://{}", listener.local_addr().unwrap());
     drop(listener);
-    let args = [
-        "pub",
-        "--as",
-        "ci-scanner",
-        "--timeout",
-        "0.3",
-        &dead,
-        "findings/x",
-        "zap.toml",
-    ];
+    let args = format!("pub --as ci-scanner --timeout 0.3 {dead} findings/x zap.toml");
     let line = curvelink(&site.dir, args).fails(5);
     assert!(line.contains("no answer within 0.3 s"), "{line}");
 }
@@ -120,15 +98,11 @@ fn a_port_that_says_nothing_is_told_from_one_that_is_not_there() {
 #[test]
 fn the_hub_logs_each_refusal_in_one_line_with_the_key() {
     let site = Site::up();
-    let shown = curvelink(&site.dir, ["key", "gen", "--out", "stranger"]).ok();
+    let shown = curvelink(&site.dir, "key gen --out stranger").ok();
     assert_eq!(shown.trim_end().len(), 40);
-    let shown = curvelink(&site.dir, ["key", "show", "--json", "stranger"]).json();
+    let shown = curvelink(&site.dir, "key show --json stranger").json();
     let fingerprint = shown["fingerprint"].as_str().unwrap();
-    curvelink(
-        &site.dir,
-        ["pub", "--key", "stranger", "findings/x", "zap.toml"],
-    )
-    .fails(4);
+    curvelink(&site.dir, "pub --key stranger findings/x zap.toml").fails(4);
     let log = site.log();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("CL1002")).collect();
     let [line] = lines[..] else { panic!("{log}") };

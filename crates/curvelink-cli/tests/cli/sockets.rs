@@ -10,16 +10,11 @@ use crate::support::{Background, PROGRAM, Site, curvelink, curvelink_with, findi
 
 #[test]
 fn pushed_lines_and_json_are_pulled_in_either_bind_order() {
-    for (push_binds, endpoint) in [(true, "ipc://one"), (false, "ipc://two")] {
+    for (push, pull) in [("--bind", ""), ("", "--bind")] {
         let dir = tempdir().unwrap();
-        let bind = |binds: bool| binds.then_some("--bind");
-        let pull = ["pull", endpoint, "--count", "3"]
-            .into_iter()
-            .chain(bind(!push_binds));
+        let pull = format!("pull ipc://p --count 3 {pull}");
         let mut pull = Background::start(dir.path(), "pull", pull);
-        let push = ["push", endpoint, "--lines"]
-            .into_iter()
-            .chain(bind(push_binds));
+        let push = format!("push ipc://p --lines {push}");
         let said = curvelink_with(dir.path(), push, "one\ntwo\n\u{1b}[2Jthree\n").ok();
         assert_eq!(said, "sent 3 messages\n");
         assert_eq!([pull.line(), pull.line()], ["one\n", "two\n"]);
@@ -38,22 +33,16 @@ fn json_lines_carry_every_frame_there_and_back() {
     let mut rep = Background::start(
         dir.path(),
         "rep",
-        [
-            "rep", "--bind", "--echo", "--json", "ipc://r", "--count", "1",
-        ],
+        "rep --bind --echo --json ipc://r --count 1",
     );
     let frames = r#"["a",{"base64":"/wA="},""]"#;
     let input = format!("{{\"frames\":{frames}}}\n");
-    let reply = curvelink_with(dir.path(), ["req", "ipc://r", "--jsonl", "--json"], &input).json();
+    let reply = curvelink_with(dir.path(), "req ipc://r --jsonl --json", &input).json();
     assert_eq!(reply["frames"].to_string(), frames);
     assert_eq!(reply["peer"]["mechanism"], "NULL");
     assert!(rep.line().contains(frames));
     assert_eq!(rep.wait(), 0);
-    let line = curvelink_with(
-        dir.path(),
-        ["push", "--bind", "--wait", "0", "ipc://x", "--jsonl"],
-        "{}\n",
-    );
+    let line = curvelink_with(dir.path(), "push --bind --wait 0 ipc://x --jsonl", "{}\n");
     assert!(line.fails(1).contains("frames"));
 }
 
@@ -68,7 +57,7 @@ fn a_published_file_reaches_a_subscriber_octet_for_octet() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let said = curvelink(dir.path(), ["pub", "--bind", "ipc://p", "t/x", "body"]).ok();
+    let said = curvelink(dir.path(), "pub --bind ipc://p t/x body").ok();
     assert_eq!(said, "sent to 1 subscriber\n");
     assert_eq!(sub.wait_with_output().unwrap().stdout, octets);
 }
@@ -76,12 +65,12 @@ fn a_published_file_reaches_a_subscriber_octet_for_octet() {
 #[test]
 fn nobody_listening_is_a_timeout_and_not_a_lost_message() {
     let dir = tempdir().unwrap();
-    let args = ["pub", "--bind", "ipc://p", "--timeout", "0.2", "t", "-"];
+    let args = "pub --bind ipc://p --timeout 0.2 t -";
     let line = curvelink(dir.path(), args).fails(5);
     assert!(line.contains("0 of 1 subscribers"), "{line}");
-    let args = ["push", "ipc://nobody", "--timeout", "0.2", "-"];
+    let args = "push ipc://nobody --timeout 0.2 -";
     curvelink(dir.path(), args).fails(5);
-    let args = ["pull", "--bind", "ipc://quiet", "--timeout", "0.2"];
+    let args = "pull --bind ipc://quiet --timeout 0.2";
     let run = curvelink(dir.path(), args);
     assert_eq!(run.code, 5, "{}", run.err);
 }
@@ -92,28 +81,16 @@ fn curve_between_two_programs_admits_whom_the_policy_lists() {
     let mut pull = Background::start(
         &dir,
         "pull",
-        [
-            "pull", "--as", "siem", "--bind", "ipc://c", "--count", "1", "--json",
-        ],
+        "pull --as siem --bind ipc://c --count 1 --json",
     );
-    curvelink(&dir, ["key", "gen", "--out", "stranger"]).ok();
-    let push = |who: &[&str]| {
-        let args = [
-            &[
-                "push",
-                "--server-key",
-                "keys/siem.key",
-                "ipc://c",
-                "--jsonl",
-            ],
-            who,
-        ]
-        .concat();
+    curvelink(&dir, "key gen --out stranger").ok();
+    let push = |who: &str| {
+        let args = format!("push --server-key keys/siem.key ipc://c --jsonl {who}");
         curvelink_with(&dir, args, "{\"frames\":[\"findings/x\",\"body\"]}\n")
     };
     // Refused once the server is there at all: the two start at the same time.
-    push(&["--key", "stranger"]).fails(4);
-    push(&["--as", "ci-scanner"]).ok();
+    push("--key stranger").fails(4);
+    push("--as ci-scanner").ok();
     let message: serde_json::Value = serde_json::from_str(&pull.line()).unwrap();
     assert_eq!(message["peer"]["name"], "ci-scanner");
     assert_eq!(message["peer"]["mechanism"], "CURVE");
@@ -192,21 +169,11 @@ assert frames[1] == open('{findings}', 'rb').read()
 fn standard_input_cannot_be_key_and_body_at_once() {
     let dir = tempdir().unwrap();
     for args in [
-        &["push", "--key", "-", "--server-key", "k", "ipc://x"][..],
-        &["req", "--key", "-", "--server-key", "k", "ipc://x"],
-        &["pub", "--key", "-", "--server-key", "k", "ipc://x", "t"],
-        &["rep", "--key", "-", "--bind", "ipc://x"],
-        &[
-            "pub",
-            "--sign-key",
-            "-",
-            "--signer",
-            "s",
-            "--audience",
-            "a",
-            "ipc://x",
-            "t",
-        ],
+        "push --key - --server-key k ipc://x",
+        "req --key - --server-key k ipc://x",
+        "pub --key - --server-key k ipc://x t",
+        "rep --key - --bind ipc://x",
+        "pub --sign-key - --signer s --audience a ipc://x t",
     ] {
         let line = curvelink(dir.path(), args).fails(1);
         assert!(line.contains("standard input"), "{line}");

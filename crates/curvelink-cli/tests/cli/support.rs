@@ -1,15 +1,41 @@
 //! Running the program.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_curvelink");
+
+/// The words of a command line.
+pub(crate) trait Words {
+    fn words(self) -> Vec<OsString>;
+}
+
+/// A line, cut at white space.
+impl Words for &str {
+    fn words(self) -> Vec<OsString> {
+        self.split_whitespace().map(OsString::from).collect()
+    }
+}
+
+impl Words for String {
+    fn words(self) -> Vec<OsString> {
+        self.as_str().words()
+    }
+}
+
+/// Words that may hold white space, or be empty.
+impl<const N: usize> Words for [&str; N] {
+    fn words(self) -> Vec<OsString> {
+        self.map(OsString::from).into()
+    }
+}
 
 /// What one run said, and how it ended.
 #[derive(Debug)]
@@ -51,18 +77,14 @@ impl Run {
 }
 
 /// Runs the program in `dir` with nothing on standard input.
-pub(crate) fn curvelink<S: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = S>) -> Run {
+pub(crate) fn curvelink(dir: &Path, args: impl Words) -> Run {
     curvelink_with(dir, args, "")
 }
 
 /// Runs the program in `dir` with `input` on standard input.
-pub(crate) fn curvelink_with<S: AsRef<OsStr>>(
-    dir: &Path,
-    args: impl IntoIterator<Item = S>,
-    input: &str,
-) -> Run {
+pub(crate) fn curvelink_with(dir: &Path, args: impl Words, input: &str) -> Run {
     let mut command = Command::new(PROGRAM);
-    command.args(args).current_dir(dir);
+    command.args(args.words()).current_dir(dir);
     run(&mut command, input)
 }
 
@@ -109,14 +131,10 @@ pub(crate) struct Background {
 
 impl Background {
     /// Starts the program in `dir`; standard error goes to the file `name.err` there.
-    pub(crate) fn start<S: AsRef<OsStr>>(
-        dir: &Path,
-        name: &str,
-        args: impl IntoIterator<Item = S>,
-    ) -> Self {
+    pub(crate) fn start(dir: &Path, name: &str, args: impl Words) -> Self {
         let errors = fs::File::create(dir.join(format!("{name}.err"))).expect("a file");
         let mut child = Command::new(PROGRAM)
-            .args(args)
+            .args(args.words())
             .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -174,7 +192,7 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn up() -> Self {
         let (root, dir) = site();
-        let mut hub = Background::start(&dir, "up", ["up", "--json"]);
+        let mut hub = Background::start(&dir, "up", "up --json");
         let ready: serde_json::Value = serde_json::from_str(&hub.line()).expect("JSON");
         let endpoint = |name: &str| ready[name].as_str().expect("text").to_owned();
         let (ingest, feed) = (endpoint("ingest"), endpoint("feed"));
@@ -193,10 +211,21 @@ impl Site {
     }
 }
 
+impl Site {
+    /// Waits until the hub has logged `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "no {text} in: {}", self.log());
+            std::thread::yield_now();
+        }
+    }
+}
+
 /// A folder made by `init`, for any ports.
 pub(crate) fn site() -> (TempDir, PathBuf) {
     let root = tempfile::tempdir().expect("a folder");
-    curvelink(root.path(), ["init", "demo", "--port", "0"]).ok();
+    curvelink(root.path(), "init demo --port 0").ok();
     let dir = root.path().join("demo");
     (root, dir)
 }
