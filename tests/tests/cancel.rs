@@ -75,11 +75,13 @@ fn linked(place: &str, timeout: Option<Duration>) -> (Context, Socket<Push>, Soc
     (context, push, pull)
 }
 
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
 /// The sends and receives under way in [`t12_futures_dropped_at_random_lose_and_double_nothing`].
 #[derive(Default)]
 struct UnderWay<'a> {
-    send: Option<Pin<Box<dyn Future<Output = Result<(), SendError>> + 'a>>>,
-    receives: Vec<Pin<Box<dyn Future<Output = Result<Message, RecvError>> + 'a>>>,
+    send: Option<Boxed<'a, Result<(), SendError>>>,
+    receives: Vec<Boxed<'a, Result<Message, RecvError>>>,
     sent: u64,
     received: u64,
     /// Futures that were polled, pending, and dropped.

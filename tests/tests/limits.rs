@@ -100,7 +100,7 @@ async fn a_reader_that_stops_stops_its_sender_and_loses_nothing() {
             tokio::task::yield_now().await;
         }
         // Marks of 5 at each end, and the kernel's buffers between them.
-        assert!(sent >= 10 && sent < 200, "{sent} on {place}");
+        assert!((10..200).contains(&sent), "{sent} on {place}");
         for i in 0..sent {
             let body = vec![(i % 251) as u8; 200_000];
             assert_eq!(pull.recv().await.unwrap(), Message::from(body), "{place}");

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use curvelink::{Context, Message, Options, Pull, Push, SocketType, TrySendErrorKind};
-use curvelink_tests::support::{bind_tcp, deadline, number, peers, quick, texts, ways};
+use curvelink_tests::support::{
+    bind_tcp, deadline, disconnected, number, peers, quick, texts, ways,
+};
 
 #[tokio::test]
 async fn messages_arrive_whole_and_in_order_over_every_transport_in_both_orders() {
@@ -124,25 +126,19 @@ async fn one_hot_peer_does_not_starve_the_others() {
         }
         pushes.push(push);
     }
+    let mut monitor = pull.monitor();
     peers(&pull, 3).await;
     // Once every peer's messages are here, they come in turn.
-    context_written(&context, pushes).await;
+    for push in pushes {
+        push.close();
+        disconnected(&mut monitor).await;
+    }
     let mut seen: HashMap<String, usize> = HashMap::new();
     for _ in 0..60 {
         let name = texts(&pull.recv().await.unwrap()).concat();
         *seen.entry(name).or_default() += 1;
     }
     assert_eq!((seen["a"], seen["b"], seen["hot"]), (20, 20, 20));
-}
-
-/// Waits until all that was sent has been written, then until it is received.
-async fn context_written(context: &Context, pushes: Vec<curvelink::Socket<Push>>) {
-    let mut monitors: Vec<_> = pushes.iter().map(|push| push.monitor()).collect();
-    pushes.into_iter().for_each(|push| push.close());
-    for monitor in &mut monitors {
-        curvelink_tests::support::disconnected(monitor).await;
-    }
-    let _ = context;
 }
 
 #[tokio::test]
