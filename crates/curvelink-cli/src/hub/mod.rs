@@ -115,14 +115,17 @@ impl Hub {
         remember.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                // What seldom happens comes first: a busy ingest does not keep it waiting, and the
+                // log says who came before it says what they did.
+                biased;
                 () = &mut stop => break,
-                request = self.ingest.recv() => self.answer(request?).await,
-                Some(event) = events.0.recv() => tell(&event),
-                Some(event) = events.1.recv() => tell(&event),
-                change = self.feed.recv() => tell_subscription(&change?),
                 _ = remember.tick() => if let Err(error) = self.memory.save(&self.gate) {
                     warn!("what was seen is not on disk, a crash would forget it: {error:#}");
                 },
+                Some(event) = events.0.recv() => tell(&event),
+                Some(event) = events.1.recv() => tell(&event),
+                change = self.feed.recv() => tell_subscription(&change?),
+                request = self.ingest.recv() => self.answer(request?).await,
             }
         }
         self.memory.save(&self.gate)
