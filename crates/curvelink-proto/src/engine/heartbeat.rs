@@ -17,7 +17,11 @@ const MAX_CONTEXT: usize = 16;
 pub(crate) struct Pulse {
     config: Heartbeat,
     heard: Instant,
+    /// The PING that nothing has come after.
     pinged: Option<Instant>,
+    /// The last PING that told the peer how long it may wait for us: however much the peer has to
+    /// say, it must hear of us again in time.
+    promised: Option<Instant>,
     /// How long the peer allows itself to be silent; from its last PING.
     peer_ttl: Option<Duration>,
 }
@@ -28,6 +32,7 @@ impl Pulse {
             config,
             heard: now,
             pinged: None,
+            promised: None,
             peer_ttl: None,
         }
     }
@@ -44,7 +49,8 @@ impl Pulse {
             None => Some(self.heard + self.config.interval),
         };
         let theirs = self.peer_ttl.map(|ttl| self.heard + ttl);
-        [ours, theirs].into_iter().flatten().min()
+        let promise = self.promised.map(|ping| ping + self.config.interval);
+        [ours, theirs, promise].into_iter().flatten().min()
     }
 
     /// The body of the PING that is due now, if one is.
@@ -56,11 +62,15 @@ impl Pulse {
             return Ok(None);
         }
         let expired = self.peer_ttl.is_some_and(|ttl| now >= self.heard + ttl);
-        if self.pinged.is_some() || expired {
+        let unanswered = self
+            .pinged
+            .is_some_and(|ping| now >= ping + self.config.timeout);
+        if unanswered || expired {
             return Err(ProtocolError::Timeout("the peer's heartbeat"));
         }
-        self.pinged = Some(now);
+        self.pinged.get_or_insert(now);
         let ttl = u16::try_from(self.config.ttl.as_millis() / 100).unwrap_or(MAX_TTL);
+        self.promised = (ttl > 0).then_some(now);
         Ok(Some(ttl.min(MAX_TTL).to_be_bytes()))
     }
 
@@ -111,6 +121,35 @@ mod tests {
         pulse.heard(at(2000));
         assert_eq!(pulse.tick(at(2500)), Ok(None));
         assert_eq!(pulse.deadline(), Some(at(3000)));
+    }
+
+    #[test]
+    fn a_peer_that_was_given_a_time_hears_of_us_however_much_it_talks() {
+        let start = Instant::now();
+        for (ttl, pings) in [(0, 0), (2000, 9)] {
+            let mut pulse = pulse(start, Duration::from_millis(ttl));
+            let at = |ms| start + Duration::from_millis(ms);
+            assert!(pulse.tick(at(1000)).unwrap().is_some());
+            let talk = (1100..=10_000).step_by(100);
+            let pinged = talk.filter(|ms| {
+                pulse.heard(at(*ms));
+                pulse.tick(at(*ms)).unwrap().is_some()
+            });
+            assert_eq!(pinged.count(), pings, "{ttl} ms");
+        }
+    }
+
+    #[test]
+    fn further_pings_do_not_put_off_the_end() {
+        let start = Instant::now();
+        let mut pulse = pulse(start, Duration::from_secs(9));
+        pulse.config.timeout = Duration::from_millis(2500);
+        let at = |ms| start + Duration::from_millis(ms);
+        for ms in [1000, 2000, 3000] {
+            assert!(pulse.tick(at(ms)).unwrap().is_some(), "{ms}");
+        }
+        assert_eq!(pulse.deadline(), Some(at(3500)));
+        assert!(pulse.tick(at(3500)).is_err());
     }
 
     #[test]
