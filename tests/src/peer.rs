@@ -89,6 +89,12 @@ impl ZmqPeer {
         Ok(peer)
     }
 
+    /// The process, for signals.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends a command without waiting for its answer.
     ///
     /// # Panics
