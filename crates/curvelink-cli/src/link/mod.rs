@@ -74,7 +74,8 @@ impl Link {
 }
 
 impl<K: Kind> Linked<K> {
-    /// Waits until `wanted` peers are there.
+    /// Waits until `wanted` peers have come. One that has left again counts too: it may have sent
+    /// what it had to send.
     ///
     /// # Errors
     /// [`Exit::Refused`] once the peer that this side connects to has refused it or is none, which
@@ -86,20 +87,18 @@ impl<K: Kind> Linked<K> {
         patience: Duration,
     ) -> anyhow::Result<()> {
         let deadline = Instant::now() + patience;
+        let mut came = 0;
         let mut last = None;
-        while self.socket.peers().len() < wanted {
-            match timeout_at(deadline, self.monitor.recv()).await {
-                Ok(Some(event)) => {
-                    if let LinkEventKind::Retrying {
-                        error: Some(error), ..
-                    } = &event.kind
-                    {
-                        last = Some(*error);
-                    }
-                    self.judge(&event)?;
-                }
-                Ok(None) => return Err(failure(Exit::Refused, "the socket was closed")),
-                Err(_) => return Err(self.nobody_came(patience, last)),
+        while came < wanted {
+            let Ok(event) = timeout_at(deadline, self.monitor.recv()).await else {
+                return Err(self.nobody_came(patience, last));
+            };
+            let event = event.ok_or_else(|| failure(Exit::Refused, "the socket was closed"))?;
+            self.judge(&event)?;
+            match event.kind {
+                LinkEventKind::HandshakeSucceeded(_) => came += 1,
+                LinkEventKind::Retrying { error, .. } => last = error.or(last),
+                _ => {}
             }
         }
         Ok(())

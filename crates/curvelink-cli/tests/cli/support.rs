@@ -127,29 +127,34 @@ fn run(command: &mut Command, input: &str) -> Run {
 pub(crate) struct Background {
     child: Child,
     out: BufReader<ChildStdout>,
+    errors: PathBuf,
 }
 
 impl Background {
     /// Starts the program in `dir`; standard error goes to the file `name.err` there.
     pub(crate) fn start(dir: &Path, name: &str, args: impl Words) -> Self {
-        let errors = fs::File::create(dir.join(format!("{name}.err"))).expect("a file");
+        let errors = dir.join(format!("{name}.err"));
         let mut child = Command::new(PROGRAM)
             .args(args.words())
             .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(errors)
+            .stderr(fs::File::create(&errors).expect("a file"))
             .spawn()
             .expect("the program starts");
         let out = BufReader::new(child.stdout.take().expect("piped"));
-        Self { child, out }
+        Self { child, out, errors }
     }
 
     /// Waits for the next line that it prints.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.out.read_line(&mut line).expect("text");
-        assert!(!line.is_empty(), "it ended without another line");
+        assert!(
+            !line.is_empty(),
+            "it ended: {:?}",
+            fs::read_to_string(&self.errors)
+        );
         line
     }
 
