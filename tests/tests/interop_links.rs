@@ -95,10 +95,10 @@ async fn what_libzmq_kept_while_we_were_away_arrives() {
     }
 }
 
-/// Ten intervals, in which a peer that was not answered would be cut twice.
-const IDLE: Duration = Duration::from_millis(1000);
+/// Many beats, in which a peer that was not heard of would be cut twice.
+const IDLE: Duration = Duration::from_millis(1400);
 const BEAT: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_millis(400);
+const PATIENCE: Duration = Duration::from_millis(600);
 
 fn beating(options: Options) -> Options {
     options
@@ -110,8 +110,8 @@ fn beating(options: Options) -> Options {
 /// The same for the peer, beside options of its own.
 fn also_beating(mut options: Value) -> Value {
     options["HEARTBEAT_IVL"] = json!(100);
-    options["HEARTBEAT_TIMEOUT"] = json!(400);
-    options["HEARTBEAT_TTL"] = json!(400);
+    options["HEARTBEAT_TIMEOUT"] = json!(600);
+    options["HEARTBEAT_TTL"] = json!(600);
     options
 }
 

@@ -1,6 +1,7 @@
 //! 10 000 messages between curvelink and libzmq, in every cell of: pattern and role, transport,
 //! mechanism, and who binds. Both sides compare every octet and the order.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,20 @@ async fn curve_over_tcp() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curve_over_ipc() {
     all_patterns("CURVE", "ipc").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_peer_notices_messages_in_another_order() {
+    let Ok(peer) = ZmqPeer::start() else { return };
+    let mut bench = Bench::new(peer, Agreement::new("NULL"), "ipc");
+    let push = bench.open::<Push>("PULL");
+    bench.meanwhile("receive_traffic");
+    bench.messages.swap(8, 9);
+    send_all(&push, &bench.messages).await;
+    let noticed = catch_unwind(AssertUnwindSafe(|| bench.peer_has_all()));
+    let said = noticed.expect_err("the peer reports it");
+    let said = said.downcast_ref::<String>().expect("a panic's text");
+    assert!(said.contains("message 8 is not the one that was sent"));
 }
 
 async fn all_patterns(mechanism: &'static str, transport: &'static str) {
