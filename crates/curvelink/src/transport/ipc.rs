@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{SocketAddr, UnixListener as StdListener, UnixStream as StdStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use curvelink_proto::{Endpoint, PeerAddress};
 use tokio::net::{UnixListener, UnixStream};
@@ -69,9 +70,10 @@ pub(super) fn listen(
 /// others connect to a socket that they may not.
 fn listen_at(path: &Path, mode: u32) -> io::Result<(StdListener, File)> {
     clear_stale(path)?;
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let beside = PathBuf::from(beside);
+    // A short name: the path itself may be as long as the system allows.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (process, next) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let beside = path.with_file_name(format!(".{process:x}.{next:x}"));
     let bind = || -> io::Result<(StdListener, File)> {
         let listener = StdListener::bind(&beside)?;
         fs::set_permissions(&beside, fs::Permissions::from_mode(mode & 0o777))?;
