@@ -1,0 +1,170 @@
+//! What is particular to a transport: files and peers of ipc, names and families of tcp.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
+
+use curvelink::{BindError, Context, EndpointError, Options, PeerAddress, Pull, Push};
+use curvelink_tests::support::{admitted, deadline, quick, texts};
+
+#[tokio::test]
+async fn an_ipc_file_is_its_users_own_and_goes_with_its_socket() {
+    let _deadline = deadline();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let endpoint = format!("ipc://{}", path.display());
+    let context = Context::new().unwrap();
+    for (options, mode) in [
+        (Options::new(), 0o600),
+        (Options::new().ipc_mode(0o660), 0o660),
+    ] {
+        let pull = context.socket::<Pull>(options);
+        pull.bind(&endpoint).unwrap();
+        let file = fs::symlink_metadata(&path).unwrap();
+        assert!(file.file_type().is_socket());
+        assert_eq!(file.permissions().mode() & 0o777, mode);
+        assert_eq!(
+            fs::read_dir(&folder).unwrap().count(),
+            1,
+            "nothing beside it"
+        );
+        let second = context.socket::<Pull>(Options::new()).bind(&endpoint);
+        assert!(
+            matches!(second, Err(BindError::Io(_))),
+            "somebody listens there"
+        );
+        pull.unbind(&endpoint).unwrap();
+        while path.exists() {
+            tokio::task::yield_now().await;
+        }
+        pull.bind(&endpoint).unwrap();
+        pull.close();
+        while path.exists() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_socket_left_behind_is_replaced_and_no_other_file() {
+    let _deadline = deadline();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let endpoint = format!("ipc://{}", path.display());
+    let context = Context::new().unwrap();
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "left behind");
+    let pull = context.socket::<Pull>(Options::new());
+    pull.bind(&endpoint).unwrap();
+    pull.unbind(&endpoint).unwrap();
+    while path.exists() {
+        tokio::task::yield_now().await;
+    }
+    fs::write(&path, "precious").unwrap();
+    assert!(matches!(pull.bind(&endpoint), Err(BindError::Io(_))));
+    assert_eq!(fs::read(&path).unwrap(), b"precious");
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("elsewhere"), &path).unwrap();
+    assert!(
+        matches!(pull.bind(&endpoint), Err(BindError::Io(_))),
+        "a symbolic link"
+    );
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn paths_and_names_of_every_length_work() {
+    let _deadline = deadline();
+    let folder = tempfile::tempdir().unwrap();
+    let base = format!("{}/", folder.path().display());
+    let context = Context::new().unwrap();
+    for prefix in [base, format!("@{}/", folder.path().display())] {
+        for length in [prefix.len() + 1, 90, 100, 101, 102, 103, 104, 105, 106, 107] {
+            let path = format!("{prefix:x<length$}");
+            let pull = context.socket::<Pull>(Options::new());
+            pull.bind(&format!("ipc://{path}")).unwrap_or_else(|error| {
+                panic!("{length}: {error}");
+            });
+            let push = context.socket::<Push>(quick());
+            push.connect(&format!("ipc://{path}")).unwrap();
+            push.send("x").await.unwrap();
+            assert_eq!(texts(&pull.recv().await.unwrap()), ["x"]);
+        }
+        let length = 108;
+        let path = format!("{prefix:x<length$}");
+        let too_long = context
+            .socket::<Pull>(Options::new())
+            .bind(&format!("ipc://{path}"));
+        assert!(matches!(
+            too_long,
+            Err(BindError::Endpoint(EndpointError::Path))
+        ));
+    }
+}
+
+#[tokio::test]
+async fn an_ipc_peer_is_known_by_what_the_kernel_says_of_it() {
+    let _deadline = deadline();
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = format!("ipc://{}/s", folder.path().display());
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(Options::new());
+    let mut monitor = pull.monitor();
+    pull.bind(&endpoint).unwrap();
+    let push = context.socket::<Push>(quick());
+    push.connect(&endpoint).unwrap();
+    let peer = admitted(&mut monitor).await;
+    let own = i32::try_from(std::process::id()).unwrap();
+    assert!(matches!(peer.address, PeerAddress::Ipc { pid: Some(pid), .. } if pid == own));
+}
+
+#[tokio::test]
+async fn tcp_serves_both_families_on_one_wildcard() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let options = Options::new().allow_clear_text_beyond_this_host();
+    let pull = context.socket::<Pull>(options);
+    let Ok(bound) = pull.bind("tcp://[::]:*") else {
+        println!("skipped: this machine has no IPv6");
+        return;
+    };
+    let bound = bound.to_string();
+    let port = bound.rsplit(':').next().unwrap();
+    for host in ["127.0.0.1", "[::1]", "localhost"] {
+        let push = context.socket::<Push>(quick());
+        push.connect(&format!("tcp://{host}:{port}")).unwrap();
+        push.send(host).await.unwrap();
+        let message = pull.recv().await.unwrap();
+        assert_eq!(texts(&message), [host]);
+        let ip = message.peer().unwrap().address.ip().unwrap();
+        assert!(
+            ip.is_loopback(),
+            "{ip}: a mapped address is told as what it is"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_socket_binds_and_connects_many_endpoints() {
+    let _deadline = deadline();
+    let folder = tempfile::tempdir().unwrap();
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(Options::new());
+    let places = ["tcp://127.0.0.1:*", "tcp://127.0.0.2:*", "inproc://many"];
+    let file = format!("ipc://{}/s", folder.path().display());
+    let push = context.socket::<Push>(quick());
+    for place in places.into_iter().chain([&file[..]]) {
+        push.connect(&pull.bind(place).unwrap().to_string())
+            .unwrap();
+    }
+    let taken = context.socket::<Pull>(Options::new());
+    let tcp = pull.bind("tcp://127.0.0.1:*").unwrap().to_string();
+    assert!(matches!(taken.bind(&tcp), Err(BindError::Io(_))));
+    for i in 0..40 {
+        push.send(i.to_string()).await.unwrap();
+    }
+    for _ in 0..40 {
+        pull.recv().await.unwrap();
+    }
+}
