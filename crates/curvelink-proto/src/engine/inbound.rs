@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::config::Limits;
-use super::{Engine, Event, State};
+use super::{Engine, Event, MAX_EVENTS, State};
 use crate::error::ProtocolError;
 use crate::frame::Frame;
 use crate::mechanism::FrameFlags;
@@ -146,6 +146,10 @@ impl Engine {
             let State::Ready { opener, .. } = &mut self.state else {
                 return Ok(());
             };
+            if self.events.len() >= MAX_EVENTS {
+                self.holds_input = !self.inbound.is_empty();
+                return Ok(());
+            }
             let protected = opener.is_some();
             let limit = if protected {
                 limits.message.saturating_add(SEAL_ROOM)

@@ -84,6 +84,8 @@ pub struct Engine {
     inbound: Inbound,
     outbound: Outbound,
     events: VecDeque<Event>,
+    /// Parsing stopped because too many events wait.
+    holds_input: bool,
     pulse: Pulse,
 }
 
@@ -127,6 +129,10 @@ pub enum Event {
     Cancel(Bytes),
 }
 
+/// How many events may wait before parsing stops: an empty message takes two octets to send, and
+/// the event about it nearly a hundred times as many.
+const MAX_EVENTS: usize = 1024;
+
 /// How many octets may wait to be written before [`Engine::backlog_room`] says no.
 const BATCH: usize = 256 * 1024;
 
@@ -165,6 +171,7 @@ impl Engine {
             inbound: Inbound::default(),
             outbound,
             events: VecDeque::new(),
+            holds_input: false,
         }
     }
 
@@ -188,6 +195,13 @@ impl Engine {
     #[must_use]
     pub const fn wants_input(&self) -> bool {
         !matches!(self.state, State::Authenticating(_) | State::Closed(_))
+    }
+
+    /// Whether octets that were read wait for the events before them to be taken: then
+    /// [`handle_input`](Self::handle_input) is due again without a read.
+    #[must_use]
+    pub const fn holds_input(&self) -> bool {
+        self.holds_input
     }
 
     /// Whether [`send`](Self::send) should be given more: when ready, and not before most of what
@@ -240,6 +254,7 @@ impl Engine {
     }
 
     fn parse(&mut self) -> Result<(), ProtocolError> {
+        self.holds_input = false;
         loop {
             let progress = match self.state {
                 State::Greeting => self.parse_greeting()?,

@@ -250,11 +250,19 @@ fn seal_frame(
     out: &mut BytesMut,
 ) -> Result<(), MechanismError> {
     let length = sealer.sealed_len(body.len());
-    out.reserve(MAX_HEADER + length);
+    out.reserve(MAX_HEADER.saturating_add(length));
     // The real flags are inside: outside, every frame is a message of one frame (libzmq's reading
     // of RFC 26, "MESSAGE Command").
     FrameHeader::message(length, false).write(out);
-    sealer.seal(header.flags, body, out)
+    let start = out.len();
+    sealer.seal(header.flags, body, out)?;
+    if out.len() - start == length {
+        Ok(())
+    } else {
+        Err(MechanismError::Malformed(
+            "sealed frame of our own: its length is not what was said",
+        ))
+    }
 }
 
 /// A subscription as ZMTP 3.0 has it: a message of 1 or 0 and the prefix.

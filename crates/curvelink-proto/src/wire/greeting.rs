@@ -69,7 +69,15 @@ pub(crate) fn check(octets: &[u8], ours: MechanismName) -> Result<Option<u8>, Pr
     {
         return Err(ProtocolError::MechanismMismatch);
     }
-    Ok(octets.get(..LENGTH).map(|greeting| greeting[MINOR]))
+    // A later version keeps what 3.1 has: what 3.0 lacks, only 3.0 lacks.
+    let minor = |greeting: &[u8]| {
+        if greeting[MAJOR] == 3 {
+            greeting[MINOR]
+        } else {
+            1
+        }
+    };
+    Ok(octets.get(..LENGTH).map(minor))
 }
 
 #[cfg(test)]
@@ -135,6 +143,16 @@ mod tests {
             check(long_v1, CURVE),
             Err(ProtocolError::LegacyVersion { major: 1 })
         );
+    }
+
+    #[test]
+    fn a_later_version_has_what_3_1_has() {
+        for (major, minor, taken) in [(3, 0, 0), (3, 1, 1), (3, 2, 2), (4, 0, 1), (255, 9, 1)] {
+            let mut greeting = write(CURVE, false);
+            greeting[MAJOR] = major;
+            greeting[MINOR] = minor;
+            assert_eq!(check(&greeting, CURVE), Ok(Some(taken)), "{major}.{minor}");
+        }
     }
 
     #[test]

@@ -68,17 +68,18 @@ impl Session {
         if !self.engine.wants_input() || !self.inbox.is_empty() {
             return Ok(Progress::Parked);
         }
-        let read = pin!(self.stream.read_buf(self.engine.read_buf())).poll(cx);
-        match read {
-            Poll::Pending => Ok(Progress::Parked),
-            Poll::Ready(Err(_)) | Poll::Ready(Ok(0)) => Err(self.peer_closed()),
-            Poll::Ready(Ok(_)) => {
-                let result = self.engine.handle_input(Instant::now());
-                self.take_events()?;
-                result?;
-                Ok(Progress::More)
+        if !self.engine.holds_input() {
+            let read = pin!(self.stream.read_buf(self.engine.read_buf())).poll(cx);
+            match read {
+                Poll::Pending => return Ok(Progress::Parked),
+                Poll::Ready(Err(_) | Ok(0)) => return Err(self.peer_closed()),
+                Poll::Ready(Ok(_)) => {}
             }
         }
+        let result = self.engine.handle_input(Instant::now());
+        self.take_events()?;
+        result?;
+        Ok(Progress::More)
     }
 
     fn peer_closed(&mut self) -> LinkEnd {

@@ -5,6 +5,7 @@ use crate::engine::tests::case::{Case, Role};
 use crate::engine::tests::pair::{Pair, Side};
 use crate::engine::tests::transcript::{command, frame};
 use crate::engine::tests::wire::Cut;
+use crate::engine::{Event, MAX_EVENTS};
 use crate::error::ProtocolError;
 use crate::event::Reason;
 use crate::frame::Frame;
@@ -67,6 +68,32 @@ fn t18_a_flood_of_frames_that_never_ends_is_cut_at_the_default_limit() {
     assert!(pair.server.messages.is_empty());
     assert!(pair.server.engine.inbound.held() <= 1024);
     assert!(capacity(&mut pair.server) < SMALL);
+}
+
+#[test]
+fn t18_tiny_messages_wait_as_octets_and_not_as_events() {
+    let mut pair = dealers(&Case::null(), Limits::default());
+    let engine = &mut pair.server.engine;
+    for i in 0..10_000_u32 {
+        engine
+            .read_buf()
+            .extend_from_slice(&frame(0, &i.to_be_bytes()));
+    }
+    let mut expected = 0_u32..10_000;
+    loop {
+        engine.handle_input(pair.now).unwrap();
+        assert!(engine.events.len() <= MAX_EVENTS, "{}", engine.events.len());
+        while let Some(Event::Message(message)) = engine.poll_event() {
+            assert_eq!(
+                message.first().unwrap()[..],
+                expected.next().unwrap().to_be_bytes()
+            );
+        }
+        if !engine.holds_input() {
+            break;
+        }
+    }
+    assert_eq!(expected.next(), None);
 }
 
 #[test]

@@ -72,6 +72,14 @@ impl Side {
             );
             let read = self.cut.read().min(room).min(self.inbox.len());
             buffer.extend(self.inbox.drain(..read));
+            self.parse(now);
+        }
+    }
+
+    fn parse(&mut self, now: Instant) {
+        let result = self.engine.handle_input(now);
+        self.settle(result, now);
+        while self.engine.wants_input() && self.engine.holds_input() {
             let result = self.engine.handle_input(now);
             self.settle(result, now);
         }
@@ -80,8 +88,7 @@ impl Side {
     /// Gives the engine octets though it may not want them.
     pub(super) fn force(&mut self, octets: &[u8], now: Instant) {
         self.engine.read_buf().extend_from_slice(octets);
-        let result = self.engine.handle_input(now);
-        self.settle(result, now);
+        self.parse(now);
     }
 
     pub(super) fn decide(&mut self, reply: ZapReply, now: Instant) {
