@@ -22,13 +22,16 @@ pub(crate) fn run(args: &VerifyArgs, dir: Option<&Path>) -> anyhow::Result<()> {
         .ok_or_else(|| usage("this folder asks for no signatures: name a --signer to check"))?;
     // Messages at rest are of any age, and the connection that they came over is gone.
     let mut verifier = verifier.with_max_skew(Duration::ZERO);
-    let mut files: Vec<Saved> = args.files.iter().enumerate().map(Saved::load).collect();
     // A signer's messages are judged in the order in which they were signed, and told in that in
-    // which they were named.
-    files.sort_by_key(|file| file.order);
-    let reports = files.into_iter().map(|file| file.check(&mut verifier));
-    let mut reports: Vec<Report> = reports.collect();
-    reports.sort_by_key(|report| report.index);
+    // which they were named. Each is read twice rather than all of them kept.
+    let mut files: Vec<(usize, &PathBuf)> = args.files.iter().enumerate().collect();
+    files.sort_by_cached_key(|(_, path)| order(path));
+    let reports = files
+        .into_iter()
+        .map(|(index, path)| (index, check(path, &mut verifier)));
+    let mut reports: Vec<(usize, Report)> = reports.collect();
+    reports.sort_by_key(|(index, _)| *index);
+    let reports: Vec<Report> = reports.into_iter().map(|(_, report)| report).collect();
     let mut failed = None;
     for report in &reports {
         output::either(args.json, &report.shown, || report.shown.text())?;
@@ -78,54 +81,43 @@ fn summary(reports: &[Report]) -> String {
     )
 }
 
-/// A message as it was found on the disk.
-struct Saved {
-    /// Which of the files that were named.
-    index: usize,
-    file: String,
-    frames: Result<Vec<Vec<u8>>, String>,
-    /// Epoch and number, as far as they can be told.
-    order: (u64, u64),
+/// Epoch and number of a saved message, as far as they can be told.
+fn order(path: &Path) -> Option<(u64, u64)> {
+    let frames = file::load(path).ok()?;
+    let statement = Trailer::parse(frames.last()?).ok()?.statement().ok()?;
+    Some((statement.epoch, statement.seq))
 }
 
-impl Saved {
-    fn load((index, path): (usize, &PathBuf)) -> Self {
-        let frames = file::load(path);
-        let order = frames.as_ref().ok().and_then(|frames| {
-            let statement = Trailer::parse(frames.last()?).ok()?.statement().ok()?;
-            Some((statement.epoch, statement.seq))
-        });
-        Self {
-            index,
-            file: one_line(&path.display().to_string()),
-            frames: frames.map_err(|error| error.to_string()),
-            order: order.unwrap_or_default(),
+fn check(path: &Path, verifier: &mut Verifier) -> Report {
+    let file = one_line(&path.display().to_string());
+    let frames = match file::load(path) {
+        Ok(frames) => frames,
+        Err(error) => {
+            let shown = Shown::failed(file, "damaged", &error.to_string());
+            return Report {
+                shown,
+                exit: Some(Exit::Damaged),
+            };
         }
-    }
-
-    fn check(self, verifier: &mut Verifier) -> Report {
-        let file = self.file;
-        let (shown, exit) = match self.frames {
-            Err(error) => (Shown::failed(file, "damaged", error), Some(Exit::Damaged)),
-            Ok(frames) => match verifier.verify(&frames, Via::Relay) {
-                Ok(verified) => (Shown::passed(file, &verified), None),
-                Err(error) => (
-                    Shown::failed(file, error.code(), error.to_string()),
-                    Some(Exit::VerificationFailed),
-                ),
-            },
-        };
-        Report {
-            index: self.index,
-            shown,
-            exit,
+    };
+    match verifier.verify(&frames, Via::Relay) {
+        Ok(verified) => Report {
+            shown: Shown::passed(file, &verified),
+            exit: None,
+        },
+        Err(error) => {
+            let shown = Shown::failed(file, error.code(), &error.to_string());
+            Report {
+                shown,
+                exit: Some(Exit::VerificationFailed),
+            }
         }
     }
 }
 
 struct Report {
-    index: usize,
     shown: Shown,
+    /// What a failure ends the program with.
     exit: Option<Exit>,
 }
 
@@ -157,8 +149,8 @@ struct Stated {
 }
 
 impl Shown {
-    fn failed(file: String, code: &'static str, reason: String) -> Self {
-        let reason = Some(one_line(&reason));
+    fn failed(file: String, code: &'static str, reason: &str) -> Self {
+        let reason = Some(one_line(reason));
         let code = Some(code);
         Self {
             file,

@@ -114,6 +114,8 @@ impl Client {
         }));
         loop {
             tokio::select! {
+                // A reply that came before the hub went away is a reply.
+                biased;
                 reply = &mut exchange => {
                     let late = "the hub did not answer in time: is it overloaded?";
                     return reply.map_err(|_| failure(Exit::TimedOut, late))?;

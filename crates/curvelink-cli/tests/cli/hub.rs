@@ -139,7 +139,7 @@ fn a_message_beyond_the_hubs_limit_is_not_sent() {
     let args = "pub --as ci-scanner --wait 0 findings/x big";
     let line = curvelink(&site.dir, args).fails(1);
     assert!(line.contains("at most 16777216"), "{line}");
-    fs::write(site.dir.join("big"), vec![0; 15 << 20]).unwrap();
+    fs::write(site.dir.join("big"), vec![0; 1 << 20]).unwrap();
     curvelink(&site.dir, args).ok();
 }
 
