@@ -14,6 +14,8 @@ use curvelink_tests::support::{
     admitted, bind_tcp, deadline, disconnected, event, free_endpoint, keys, number, peers, quick,
     raw, texts,
 };
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -97,6 +99,42 @@ async fn a_cut_doubles_nothing_and_loses_only_what_the_kernel_had() {
 fn first_number(message: &Message) -> u64 {
     let first = message.first().expect("a frame").clone();
     number(&first.into())
+}
+
+/// A PULL peer that was written by hand, on the next connection of a listener.
+async fn raw_pull(listener: &TcpListener) -> TcpStream {
+    let (mut peer, _) = listener.accept().await.unwrap();
+    let hello = raw::null_peer(&[("Socket-Type", b"PULL")]);
+    peer.write_all(&hello).await.unwrap();
+    raw::skip_greeting(&mut peer).await;
+    raw::read_frame(&mut peer).await.expect("READY");
+    peer
+}
+
+#[tokio::test]
+async fn what_was_not_written_whole_goes_out_on_the_next_connection() {
+    let _deadline = deadline();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let context = Context::new().unwrap();
+    let push = context.socket::<Push>(quick().send_hwm(20));
+    let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+    push.connect(&endpoint).unwrap();
+    let mut first = raw_pull(&listener).await;
+    let sent = fill(&push).await;
+    first.shutdown().await.unwrap();
+    let mut received = 0;
+    while let Some((_, body)) = raw::read_frame(&mut first).await {
+        assert_eq!(body[0], received as u8);
+        received += 1;
+    }
+    assert!(received > 0 && received < sent, "{received} of {sent}");
+    let mut second = raw_pull(&listener).await;
+    for i in received..sent {
+        let (_, body) = raw::read_frame(&mut second).await.unwrap();
+        assert_eq!(body[0], i as u8, "the one that was cut comes again, whole");
+    }
+    push.send("and on").await.unwrap();
+    assert_eq!(raw::read_frame(&mut second).await.unwrap().1, b"and on");
 }
 
 #[tokio::test]
