@@ -136,6 +136,10 @@ impl Session {
             self.deny(Action::Subscribe);
             return Ok(());
         }
+        // An XPUB receives both: what the peer sent before comes before.
+        if self.queues.incoming.push_rest(&mut self.inbox) {
+            self.core.readable(pipe);
+        }
         self.core
             .subscription(pipe, subscribe, prefix)
             .map_err(LinkEnd::Pattern)
