@@ -3,7 +3,8 @@
 use curvelink::{
     Context, Message, Options, Pub, Socket, SocketType, Sub, TryRecvError, Xpub, Xsub,
 };
-use curvelink_tests::support::{bind_tcp, deadline, disconnected, peers, quick, texts, ways};
+use curvelink_tests::support::{bind_tcp, deadline, disconnected, peers, quick, raw, texts, ways};
+use tokio::io::AsyncWriteExt as _;
 
 /// A publisher and a subscriber over tcp.
 fn pair(context: &Context, subscriptions: &[&str]) -> (Socket<Pub>, Socket<Sub>) {
@@ -227,6 +228,25 @@ async fn xsub_subscribes_by_messages_sends_upstream_and_receives_unfiltered() {
         assert_eq!(texts(&subscriber.recv().await.unwrap()), ["abc", "1"]);
         assert_eq!(subscriber.try_recv(), Err(TryRecvError::Empty), "{way:?}");
         context.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn xpub_receives_subscriptions_and_upstream_messages_in_the_order_of_their_coming() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let publisher = context.socket::<Xpub>(quick());
+    let mut peer = raw::join(&bind_tcp(&publisher), &[("Socket-Type", b"XSUB")]).await;
+    let octets = [
+        raw::frame(0, b"one"),
+        raw::command("SUBSCRIBE", b"a"),
+        raw::frame(0, b"two"),
+        raw::command("CANCEL", b"a"),
+        raw::frame(0, b"three"),
+    ];
+    peer.write_all(&octets.concat()).await.unwrap();
+    for expected in ["one", "\x01a", "two", "\x00a", "three"] {
+        assert_eq!(publisher.recv().await.unwrap(), Message::from(expected));
     }
 }
 
