@@ -132,6 +132,7 @@ async fn to_hub(context: &Context, settings: Settings) -> anyhow::Result<()> {
         let sent = Sent {
             to: ack.subscribers.len(),
             subscribers: ack.subscribers,
+            unconfirmed: ack.unconfirmed,
             ..sent
         };
         output::either(settings.json, &sent, || sent.text())?;
@@ -222,6 +223,9 @@ fn compose(
 struct Sent {
     to: usize,
     subscribers: Vec<String>,
+    /// Who should have confirmed the message and did not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unconfirmed: Vec<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     signed: Option<Signed>,
 }
@@ -249,6 +253,7 @@ impl Sent {
         Self {
             to: 0,
             subscribers: Vec::new(),
+            unconfirmed: Vec::new(),
             signed,
         }
     }
@@ -265,8 +270,12 @@ impl Sent {
                 signed.seq, signed.sha256, signed.signer, signed.key
             )
         });
+        let unconfirmed = match self.unconfirmed.is_empty() {
+            true => String::new(),
+            false => format!(", not confirmed by {}", self.unconfirmed.join(", ")),
+        };
         format!(
-            "sent to {} subscriber{plural}{names}{}",
+            "sent to {} subscriber{plural}{names}{unconfirmed}{}",
             self.to,
             signed.unwrap_or_default()
         )

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use curvelink::{Context, Message, Sub};
+use curvelink::{Context, Message, Socket, Sub};
 use curvelink_envelope::{Verified, Verifier, Via};
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use super::publish::endpoint_and_rest;
 use crate::args::socket::SubArgs;
 use crate::exit::{Exit, failure, one_line, usage};
 use crate::home::Home;
-use crate::hub;
+use crate::hub::{self, Receipts};
 use crate::inbox::Inbox;
 use crate::link::{Link, PATIENCE, Security};
 use crate::message::{self, Form};
@@ -30,6 +30,8 @@ struct Settings {
     prefixes: Vec<String>,
     security: Security,
     bind: bool,
+    /// The endpoint is that of the folder's own hub.
+    of_hub: bool,
     reader: Reader,
     count: Option<u64>,
     timeout: Option<Duration>,
@@ -66,11 +68,13 @@ impl Settings {
             prefixes: prefixes.to_vec(),
             security: Security::new(&args.security, args.bind, home.as_ref())?,
             bind: args.bind,
+            of_hub: endpoint.is_none(),
             reader: Reader {
                 verifier,
                 inbox,
                 form: Form::from(&args.show),
                 failed: 0,
+                receipts: None,
             },
             count: args.show.count,
             timeout: args.patience.timeout,
@@ -114,13 +118,18 @@ async fn receive(context: &Context, settings: Settings) -> anyhow::Result<()> {
         security: settings.security,
     };
     let mut linked = link.open::<Sub>(context)?;
-    for prefix in &settings.prefixes {
-        linked.socket.subscribe(prefix.as_str());
+    let mut reader = settings.reader;
+    if settings.of_hub {
+        // Before the subscriptions: whoever sees those knows that there will be receipts.
+        let receipts = Receipts::announce(&linked.socket, &settings.prefixes)?;
+        reader.receipts = Some((receipts, linked.socket.clone()));
     }
     if !settings.bind {
         linked.established(1, patience).await?;
     }
-    let mut reader = settings.reader;
+    for prefix in &settings.prefixes {
+        linked.socket.subscribe(prefix.as_str());
+    }
     let mut left = settings.count.unwrap_or(u64::MAX);
     while left > 0 {
         let message = linked.recv(settings.timeout).await?;
@@ -143,6 +152,8 @@ struct Reader {
     inbox: Option<Inbox>,
     form: Form,
     failed: u64,
+    /// Towards a hub: how it learns what was delivered here.
+    receipts: Option<(Receipts, Socket<Sub>)>,
 }
 
 impl Reader {
@@ -158,6 +169,9 @@ impl Reader {
         match verifier.verify(&frames, Via::Relay) {
             Ok(verified) => {
                 self.deliver(message, &verified)?;
+                if let Some((receipts, socket)) = &self.receipts {
+                    receipts.confirm(socket, &verified.statement.topic, &verified.digest);
+                }
                 Ok(true)
             }
             Err(error) => {

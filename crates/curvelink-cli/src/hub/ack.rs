@@ -11,6 +11,9 @@ pub(crate) struct Ack {
     /// The names of the subscribers that receive the topic.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) subscribers: Vec<String>,
+    /// Of these, who said that they confirm messages and have not confirmed this one in time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unconfirmed: Vec<String>,
     /// Why it was not, for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<String>,
@@ -24,6 +27,7 @@ impl Ack {
         Self {
             ok: true,
             subscribers,
+            unconfirmed: Vec::new(),
             code: None,
             message: None,
         }
@@ -33,6 +37,7 @@ impl Ack {
         Self {
             ok: false,
             subscribers: Vec::new(),
+            unconfirmed: Vec::new(),
             code: Some(code.to_owned()),
             message: Some(message),
         }

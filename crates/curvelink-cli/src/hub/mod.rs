@@ -13,9 +13,11 @@ mod ack;
 mod client;
 mod gate;
 mod memory;
+mod receipt;
 
 pub(crate) use ack::Ack;
 pub(crate) use client::{Client, endpoints};
+pub(crate) use receipt::Receipts;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use anyhow::Context as _;
 use curvelink::{
     Context, Curve, Frame, LinkEvent, LinkEventKind, Message, Options, Peer, Router, Socket, Xpub,
 };
+use curvelink_envelope::Trailer;
 use curvelink_zap::PolicyHandler;
 use tokio::pin;
 use tokio::time::{MissedTickBehavior, interval};
@@ -34,6 +37,7 @@ use crate::exit::one_line;
 use crate::home::{Endpoints, HUB, Home};
 use gate::{Gate, Refused, Verdict};
 use memory::Memory;
+use receipt::Ledger;
 
 /// What the hub has seen is written down this often: so much can be replayed after a crash, if it
 /// is within the time skew.
@@ -42,12 +46,19 @@ const REMEMBER: Duration = Duration::from_secs(5);
 /// The largest message that the hub takes, in octets: its frames together.
 const MAX_MESSAGE: usize = 16 << 20;
 
+/// An answer, and the routing id of who waits for it.
+struct Answer {
+    id: Frame,
+    ack: Ack,
+}
+
 /// A hub that is bound and not yet running.
 pub(crate) struct Hub {
     ingest: Socket<Router>,
     feed: Socket<Xpub>,
     gate: Gate,
     memory: Memory,
+    ledger: Ledger<Answer>,
     endpoints: Endpoints,
     /// The fingerprint of the hub's own key.
     key: String,
@@ -92,6 +103,7 @@ impl Hub {
             feed,
             gate,
             memory,
+            ledger: Ledger::new(),
             endpoints,
             key,
         })
@@ -124,7 +136,8 @@ impl Hub {
                 },
                 Some(event) = events.0.recv() => tell(&event),
                 Some(event) = events.1.recv() => tell(&event),
-                change = self.feed.recv() => tell_subscription(&change?),
+                () = self.ledger.due() => self.answer_overdue().await,
+                change = self.feed.recv() => self.note(&change?).await,
                 request = self.ingest.recv() => self.answer(request?).await,
             }
         }
@@ -142,13 +155,68 @@ impl Hub {
         if !delimiter.is_empty() {
             return warn!(peer = %peer, "a request that is not from a REQ socket");
         }
-        let ack = self.handle(&peer, request.into_frames()).await;
-        let reply = Message::from([id, Frame::empty(), ack.to_frame()]);
+        let frames = request.into_frames();
+        let statement = frames.last().and_then(|last| Trailer::parse(last).ok());
+        let topic = frames.first().cloned().unwrap_or_default();
+        let (ack, published) = self.handle(&peer, frames).await;
+        let answer = Answer { id, ack };
+        let answer = match statement.filter(|_| published) {
+            Some(statement) => self
+                .ledger
+                .wait(&topic, &statement.statement_digest(), answer),
+            None => Some(answer),
+        };
+        if let Some(answer) = answer {
+            self.reply(answer).await;
+        }
+    }
+
+    async fn reply(&self, answer: Answer) {
+        let reply = Message::from([answer.id, Frame::empty(), answer.ack.to_frame()]);
         // The sender may have gone: then nobody waits for the answer.
         let _ = self.ingest.send(reply).await;
     }
 
-    async fn handle(&mut self, peer: &Peer, frames: Vec<Frame>) -> Ack {
+    /// Takes note of a subscription, or of a receipt, which may be the last that an answer lacks.
+    async fn note(&mut self, change: &Message) {
+        let Some((first, what)) = change.first().and_then(|frame| frame.split_first()) else {
+            return;
+        };
+        let subscribed = *first == 1;
+        let name = change
+            .peer()
+            .and_then(|peer| peer.name.as_deref())
+            .unwrap_or_default();
+        match self.ledger.note(subscribed, what, name) {
+            None => {
+                let what_for = if subscribed {
+                    "subscribed"
+                } else {
+                    "unsubscribed"
+                };
+                info!(name, prefix = shown_topic(Some(&what.into())), "{what_for}");
+            }
+            Some(answers) => {
+                for answer in answers {
+                    self.reply(answer).await;
+                }
+            }
+        }
+    }
+
+    async fn answer_overdue(&mut self) {
+        for (mut answer, unconfirmed) in self.ledger.overdue() {
+            warn!(
+                names = unconfirmed.join(", "),
+                "a subscriber did not confirm a message in time"
+            );
+            answer.ack.unconfirmed = unconfirmed;
+            self.reply(answer).await;
+        }
+    }
+
+    /// The answer, and whether the message was passed on.
+    async fn handle(&mut self, peer: &Peer, frames: Vec<Frame>) -> (Ack, bool) {
         let name = peer.name.as_deref().unwrap_or_default().to_owned();
         let topic = shown_topic(frames.first());
         match self.gate.judge(peer, &frames) {
@@ -161,17 +229,16 @@ impl Hub {
                     "refused: {}",
                     one_line(&message)
                 );
-                Ack::refused(code, message)
+                (Ack::refused(code, message), false)
             }
-            Ok(verdict) => {
+            Ok(Verdict::Ask) => (Ack::accepted(self.subscribers(frames.first())), false),
+            Ok(Verdict::Publish) => {
                 let subscribers = self.subscribers(frames.first());
-                if let Verdict::Publish = verdict {
-                    info!(name, topic, subscribers = subscribers.len(), "published");
-                    if let Err(error) = self.feed.send(Message::from(frames)).await {
-                        return Ack::refused("feed", error.to_string());
-                    }
+                info!(name, topic, subscribers = subscribers.len(), "published");
+                match self.feed.send(Message::from(frames)).await {
+                    Ok(()) => (Ack::accepted(subscribers), true),
+                    Err(error) => (Ack::refused("feed", error.to_string()), false),
                 }
-                Ack::accepted(subscribers)
             }
         }
     }
@@ -203,20 +270,4 @@ fn tell(event: &LinkEvent) {
         }
         _ => {}
     }
-}
-
-fn tell_subscription(change: &Message) {
-    let Some((first, prefix)) = change.first().and_then(|frame| frame.split_first()) else {
-        return;
-    };
-    let what = if *first == 1 {
-        "subscribed"
-    } else {
-        "unsubscribed"
-    };
-    let name = change
-        .peer()
-        .and_then(|peer| peer.name.as_deref())
-        .unwrap_or_default();
-    info!(name, prefix = shown_topic(Some(&prefix.into())), "{what}");
 }
