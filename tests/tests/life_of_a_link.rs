@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use curvelink::{
-    Context, Curve, Dealer, LinkEventKind, Message, Options, Pub, Pull, Push, Reason, Router,
-    SendError, Socket, Sub,
+    Context, Curve, Dealer, LinkEvent, LinkEventKind, Message, Options, Pub, Pull, Push, Reason,
+    Router, SendError, Socket, Sub,
 };
 use curvelink_tests::support::proxy::{Cut, Proxy};
 use curvelink_tests::support::random::Random;
@@ -387,8 +387,13 @@ async fn unbind_keeps_links_and_refuses_new_ones() {
         pull.disconnect(&endpoint).is_err(),
         "it is bound, not connected"
     );
+    let mut ours = pull.monitor();
     pull.unbind(&endpoint).unwrap();
     assert!(pull.unbind(&endpoint).is_err(), "only once");
+    let closed = |event: &LinkEvent| {
+        matches!(event.kind, LinkEventKind::Closed).then(|| event.endpoint.clone())
+    };
+    assert_eq!(*event(&mut ours, closed).await, *endpoint);
     let second = context.socket::<Push>(quick());
     let mut monitor = second.monitor();
     second.connect(&endpoint).unwrap();

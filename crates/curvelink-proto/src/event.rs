@@ -76,7 +76,7 @@ pub enum LinkEventKind {
         reason: Option<Reason>,
         /// Whole messages that came in.
         received: u64,
-        /// Whole messages that were written.
+        /// Whole messages that were written, counting subscriptions.
         sent: u64,
     },
     /// A peer asked for, or sent, a topic outside its rights; the link stays up.

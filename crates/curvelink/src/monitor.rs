@@ -29,7 +29,8 @@ struct Queue {
 }
 
 impl Monitor {
-    /// The next event; `None` once the socket is closed and all was read.
+    /// The next event; `None` once the last clone of the socket is gone, its links have ended and
+    /// all was read.
     ///
     /// Cancel safe: an event is taken only by a call that returns it.
     pub async fn recv(&mut self) -> Option<LinkEvent> {

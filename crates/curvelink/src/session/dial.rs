@@ -4,11 +4,11 @@ use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use curvelink_proto::{Endpoint, LinkEventKind};
+use curvelink_proto::{Endpoint, LinkEventKind, Reason, Refusal, Side, Stage};
 
-use super::{Link, Session};
+use super::{Link, Outcome, Session};
 use crate::pipe::{Outgoing, PipeId};
 use crate::socket::core::{Core, Queues};
 use crate::transport;
@@ -43,7 +43,10 @@ impl Dial {
                 () = closing(&self.queues.outgoing) => break,
             };
             let (after, error) = match attempt {
-                Err(error) => (pause.after_failure(), Some(error.kind())),
+                Err(error) => {
+                    self.tell_clear_text(&error);
+                    (pause.after_failure(), Some(error.kind()))
+                }
                 Ok((stream, address)) => {
                     self.core
                         .emit(&self.name, Some(address), LinkEventKind::Connected);
@@ -53,14 +56,12 @@ impl Dial {
                     };
                     let core = self.core.clone();
                     let session = Session::new(core, stream, link, self.queues.clone(), Some(pipe));
+                    let began = Instant::now();
                     let outcome = session.run().await;
                     if outcome.closed {
                         break;
                     }
-                    (
-                        pause.after_session(outcome.was_ready, outcome.refused),
-                        None,
-                    )
+                    (pause.after_session(outcome, began.elapsed()), None)
                 }
             };
             self.core
@@ -72,6 +73,19 @@ impl Dial {
         }
         self.core.detach(pipe);
         self.core.emit(&self.name, None, LinkEventKind::Closed);
+    }
+
+    /// A name that was `localhost`'s led somewhere else: the operator must know.
+    fn tell_clear_text(&self, error: &io::Error) {
+        if error
+            .get_ref()
+            .is_some_and(|inner| inner.is::<transport::ClearText>())
+        {
+            let mechanism = self.core.options.mechanism.name();
+            let refusal = Refusal::new(Side::Us, Stage::Transport, Reason::ClearText, mechanism);
+            self.core
+                .emit(&self.name, None, LinkEventKind::Refused(refusal));
+        }
     }
 
     /// Names are resolved anew at every attempt: the address behind one may have changed.
@@ -123,13 +137,16 @@ impl Pause {
 
     /// A refusal in words is waited out longer, but never taken as the last word: it may be
     /// forged, and allow-lists are mended by people.
-    fn after_session(&mut self, was_ready: bool, refused: bool) -> Duration {
-        if refused {
+    ///
+    /// A link counts as a success only if it lived longer than the wait before it: one that the
+    /// peer lets in and drops at once (a taken routing id, a second PAIR) is tried less and less.
+    fn after_session(&mut self, outcome: Outcome, lived: Duration) -> Duration {
+        if outcome.refused {
             let pause = self.refused;
             self.refused = (pause * 2).min(REFUSED_MAX.max(self.first_refused));
             return jittered(pause);
         }
-        if was_ready {
+        if outcome.was_ready && lived >= self.next {
             self.next = self.first;
             self.refused = self.first_refused;
         }
@@ -141,4 +158,58 @@ fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0) % 256;
     let quarter = pause / 4;
     pause - quarter * u32::try_from(random).unwrap_or_default() / 256
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pause() -> Pause {
+        let ms = Duration::from_millis;
+        Pause {
+            first: ms(100),
+            next: ms(100),
+            max: ms(1000),
+            first_refused: ms(60_000),
+            refused: ms(60_000),
+        }
+    }
+
+    fn outcome(was_ready: bool, refused: bool) -> Outcome {
+        Outcome {
+            was_ready,
+            refused,
+            closed: false,
+        }
+    }
+
+    /// The wait that was taken, without the random quarter.
+    fn about(taken: Duration) -> u128 {
+        let waits = [
+            100, 200, 400, 800, 1000, 60_000, 120_000, 240_000, 480_000, 600_000,
+        ];
+        let fits =
+            |wait: &&u128| taken.as_millis() <= **wait && taken.as_millis() * 4 >= **wait * 3;
+        *waits.iter().find(fits).unwrap()
+    }
+
+    #[test]
+    fn a_link_that_lives_begins_the_waits_anew_and_one_that_is_dropped_at_once_does_not() {
+        let (long, short) = (Duration::from_secs(9), Duration::from_millis(1));
+        let mut pause = pause();
+        let ready = outcome(true, false);
+        let dropped = [(); 6].map(|()| about(pause.after_session(ready, short)));
+        assert_eq!(dropped, [100, 200, 400, 800, 1000, 1000]);
+        assert_eq!(about(pause.after_session(ready, long)), 100);
+        assert_eq!(about(pause.after_failure()), 200);
+    }
+
+    #[test]
+    fn refusals_are_waited_out_longer_and_never_for_ever() {
+        let mut pause = pause();
+        let refused = outcome(false, true);
+        let mut next = || about(pause.after_session(refused, Duration::ZERO));
+        let waits = [(); 6].map(|()| next());
+        assert_eq!(waits, [60_000, 120_000, 240_000, 480_000, 600_000, 600_000]);
+    }
 }

@@ -21,8 +21,24 @@ pub(crate) fn spawn(core: &Arc<Core>, listener: Listener, endpoint: &Endpoint) -
     core.shared.spawn(accept(core.clone(), listener, endpoint))
 }
 
+/// Tells that a listener is gone, however its task ends.
+struct Listening {
+    core: Arc<Core>,
+    endpoint: Arc<str>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.core.emit(&self.endpoint, None, LinkEventKind::Closed);
+    }
+}
+
 async fn accept(core: Arc<Core>, listener: Listener, endpoint: Arc<str>) {
     core.emit(&endpoint, None, LinkEventKind::Listening);
+    let _closed = Listening {
+        core: core.clone(),
+        endpoint: endpoint.clone(),
+    };
     let slots = Arc::new(Semaphore::new(core.options.max_handshakes));
     // Ends when the task is aborted: a socket that is closed aborts its listeners.
     while let Ok(permit) = slots.clone().acquire_owned().await {

@@ -321,9 +321,11 @@ impl Core {
     ) -> Result<(), Reason> {
         self.with(|state| {
             state.pipes.join(pipe, outlet);
-            state
-                .welcome(pipe, peer)
-                .inspect_err(|_| state.detach(pipe))
+            let welcome = match state.closed {
+                true => Err(Reason::Closed),
+                false => state.welcome(pipe, peer),
+            };
+            welcome.inspect_err(|_| state.detach(pipe))
         })
     }
 

@@ -43,6 +43,11 @@ impl Listener {
     }
 }
 
+/// An address beyond this host, where clear text may not go; inside an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("the name leads beyond this host, where clear text may not go")]
+pub(crate) struct ClearText;
+
 /// Opens a stream. A name that leads beyond this host is refused where clear text may not go.
 pub(crate) async fn open(endpoint: &Endpoint, local: bool) -> io::Result<(BoxStream, PeerAddress)> {
     match endpoint {

@@ -7,7 +7,7 @@ use curvelink_proto::{Endpoint, Host, PeerAddress};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 
-use super::{BoxStream, Listener};
+use super::{BoxStream, ClearText, Listener};
 use crate::error::BindError;
 
 /// Most addresses of one name that are tried.
@@ -69,7 +69,7 @@ pub(super) async fn connect(
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in addresses {
         if local && !address.ip().to_canonical().is_loopback() {
-            last = io::ErrorKind::PermissionDenied.into();
+            last = io::Error::new(io::ErrorKind::PermissionDenied, ClearText);
             continue;
         }
         match TcpStream::connect(address).await {
@@ -85,4 +85,29 @@ fn ready(stream: TcpStream, address: SocketAddr) -> io::Result<(BoxStream, PeerA
     stream.set_nodelay(true)?;
     let address = SocketAddr::new(address.ip().to_canonical(), address.port());
     Ok((Box::new(stream), PeerAddress::Tcp(address)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn where_clear_text_may_not_go_it_is_not_even_tried() {
+        let beyond = Host::Ip("192.0.2.1".parse().unwrap());
+        let Err(error) = connect(&beyond, 9, true).await else {
+            panic!("192.0.2.1 is for documentation: nobody is there");
+        };
+        assert!(error.get_ref().is_some_and(|inner| inner.is::<ClearText>()));
+        // Loopback is tried, and nobody listens on the port of a listener that is gone.
+        let (listener, endpoint) = listen(&Host::Ip(Ipv4Addr::LOCALHOST.into()), 0, 1).unwrap();
+        drop(listener);
+        let Endpoint::Tcp { host, port } = endpoint else {
+            unreachable!("it was tcp")
+        };
+        let error = connect(&host, port, true)
+            .await
+            .err()
+            .map(|error| error.kind());
+        assert_eq!(error, Some(io::ErrorKind::ConnectionRefused));
+    }
 }
