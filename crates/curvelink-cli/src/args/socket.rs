@@ -23,6 +23,9 @@ pub(crate) struct SecurityArgs {
     /// With --bind: the domain that a peer must be allowed to enter [default: the folder's]
     #[arg(long, value_name = "DOMAIN", requires = "bind")]
     pub(crate) domain: Option<String>,
+    /// Without keys: talk in clear text also where others can listen, change and forge
+    #[arg(long, conflicts_with_all = ["identity", "key"])]
+    pub(crate) allow_clear_text_beyond_this_host: bool,
 }
 
 /// How long to wait, and for how many.

@@ -12,11 +12,12 @@ use std::pin::pin;
 use std::time::Duration;
 
 use curvelink::{
-    Context, Kind, LinkEvent, LinkEventKind, Message, Monitor, Options, Receives, Socket,
+    BindError, ConnectError, Context, Kind, LinkEvent, LinkEventKind, Message, Monitor, Options,
+    Receives, RefusedEndpoint, Socket,
 };
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::exit::{Exit, OrExit, failure};
+use crate::exit::{Exit, OrExit, failure, usage};
 use crate::output;
 
 /// How long to wait for a peer unless --timeout says otherwise.
@@ -54,14 +55,22 @@ impl Link {
         let socket = context.socket::<K>(options);
         let monitor = socket.monitor();
         let endpoint = if self.bind {
-            let bound = socket
-                .bind(&self.endpoint)
-                .or_exit(Exit::Usage)?
-                .to_string();
+            let bound = match socket.bind(&self.endpoint) {
+                Ok(bound) => bound.to_string(),
+                Err(BindError::Refused(RefusedEndpoint::ClearText)) => {
+                    return Err(clear_text(&self.endpoint));
+                }
+                Err(error) => return Err(error).or_exit(Exit::Usage),
+            };
             output::note(&format!("listening on {bound}"));
             bound
         } else {
-            socket.connect(&self.endpoint).or_exit(Exit::Usage)?;
+            match socket.connect(&self.endpoint) {
+                Err(ConnectError::Refused(RefusedEndpoint::ClearText)) => {
+                    return Err(clear_text(&self.endpoint));
+                }
+                connected => connected.or_exit(Exit::Usage)?,
+            }
             self.endpoint
         };
         Ok(Linked {
@@ -71,6 +80,13 @@ impl Link {
             bound: self.bind,
         })
     }
+}
+
+fn clear_text(endpoint: &str) -> anyhow::Error {
+    usage(format!(
+        "{endpoint}: in clear text, others on the network could read, change and forge what goes \
+         there: give --as, or --key, or say --allow-clear-text-beyond-this-host"
+    ))
 }
 
 impl<K: Kind> Linked<K> {

@@ -12,8 +12,12 @@ use crate::secret_file::Source;
 /// The security of one socket.
 #[derive(Debug)]
 pub(crate) enum Security {
-    /// No encryption, nobody is known: for endpoints that others cannot reach.
-    Clear,
+    /// No encryption, nobody is known: for endpoints that others cannot reach, unless the user
+    /// has said otherwise in so many words.
+    Clear {
+        /// The user has.
+        beyond_this_host: bool,
+    },
     /// CURVE, towards the owner of one key.
     Client {
         /// This side's key.
@@ -52,7 +56,10 @@ impl Security {
                     "CURVE needs a key of one's own: give --as NAME or --key FILE",
                 ));
             }
-            (None, None, _) => return Ok(Self::Clear),
+            (None, None, _) => {
+                let beyond_this_host = args.allow_clear_text_beyond_this_host;
+                return Ok(Self::Clear { beyond_this_host });
+            }
         };
         if bind {
             Self::server(keys, args, home)
@@ -104,7 +111,10 @@ impl Security {
     /// Puts it in force: the mechanism into the options, the policy into the context.
     pub(crate) fn apply(self, context: &Context, options: Options) -> anyhow::Result<Options> {
         Ok(match self {
-            Self::Clear => options,
+            Self::Clear {
+                beyond_this_host: true,
+            } => options.allow_clear_text_beyond_this_host(),
+            Self::Clear { .. } => options,
             Self::Client { keys, server } => options.security(Curve::client(keys, server)),
             Self::Server {
                 keys,

@@ -179,3 +179,27 @@ fn standard_input_cannot_be_key_and_body_at_once() {
         assert!(line.contains("standard input"), "{line}");
     }
 }
+
+#[test]
+fn clear_text_leaves_this_host_only_if_it_is_said_in_so_many_words() {
+    let dir = tempdir().unwrap();
+    for endpoint in [
+        "--bind tcp://0.0.0.0:*",
+        "tcp://192.0.2.1:9",
+        "tcp://example.org:9",
+    ] {
+        let line = curvelink(dir.path(), format!("pull --timeout 0.2 {endpoint}")).fails(1);
+        assert!(
+            line.contains("--allow-clear-text-beyond-this-host"),
+            "{line}"
+        );
+    }
+    let said = "pull --timeout 0.2 --allow-clear-text-beyond-this-host --bind tcp://0.0.0.0:*";
+    curvelink(dir.path(), said).fails(5);
+    let keys = "pull --key k --allow-clear-text-beyond-this-host tcp://127.0.0.1:9";
+    assert!(
+        curvelink(dir.path(), keys)
+            .fails(1)
+            .contains("cannot be used with")
+    );
+}
