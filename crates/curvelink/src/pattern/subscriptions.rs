@@ -293,60 +293,97 @@ mod tests {
         }
     }
 
+    /// What the subscriptions should be: one entry for each, in no order.
+    #[derive(Default)]
+    struct Model(Vec<(usize, Vec<u8>)>);
+
+    impl Model {
+        fn has(&self, pipe: usize, prefix: &[u8]) -> bool {
+            self.0.iter().any(|(p, x)| *p == pipe && x == prefix)
+        }
+
+        fn anybody_has(&self, prefix: &[u8]) -> bool {
+            self.0.iter().any(|(_, x)| x == prefix)
+        }
+
+        fn add(&mut self, pipe: usize, prefix: Vec<u8>) -> Change {
+            let change = match (self.has(pipe, &prefix), self.anybody_has(&prefix)) {
+                (true, _) => Change::Nothing,
+                (false, true) => Change::ForOne,
+                (false, false) => Change::ForAll,
+            };
+            self.0.push((pipe, prefix));
+            change
+        }
+
+        fn remove(&mut self, pipe: usize, prefix: &[u8]) -> Change {
+            let here = self.0.iter().position(|(p, x)| *p == pipe && x == prefix);
+            let Some(index) = here else {
+                return Change::Nothing;
+            };
+            self.0.remove(index);
+            match (self.has(pipe, prefix), self.anybody_has(prefix)) {
+                (true, _) => Change::Nothing,
+                (false, true) => Change::ForOne,
+                (false, false) => Change::ForAll,
+            }
+        }
+
+        /// How many prefixes nobody has any more.
+        fn remove_pipe(&mut self, pipe: usize) -> usize {
+            let distinct = |model: &Self| -> usize {
+                model
+                    .0
+                    .iter()
+                    .map(|(_, x)| x.clone())
+                    .collect::<BTreeSet<_>>()
+                    .len()
+            };
+            let before = distinct(self);
+            self.0.retain(|(p, _)| *p != pipe);
+            before - distinct(self)
+        }
+
+        fn matches(&self, topic: &[u8]) -> BTreeSet<usize> {
+            self.0
+                .iter()
+                .filter(|(_, x)| topic.starts_with(x))
+                .map(|(p, _)| *p)
+                .collect()
+        }
+    }
+
     #[test]
     fn the_trie_agrees_with_a_list_of_prefixes() {
         let seed = std::process::id().into();
         println!("seed {seed}");
         let mut dice = Dice(seed);
         let mut subscriptions = Subscriptions::new(MAX_PREFIXES);
-        let mut model: Vec<(usize, Vec<u8>)> = Vec::new();
+        let mut model = Model::default();
         for _ in 0..20_000 {
-            let pipe = dice.roll(4);
+            let id = dice.roll(4);
+            let pipe = PipeId::new(id);
             let prefix: Vec<u8> = (0..dice.roll(7))
                 .map(|_| b'a' + dice.roll(3) as u8)
                 .collect();
-            let here = |(p, x): &(usize, Vec<u8>)| *p == pipe && *x == prefix;
             match dice.roll(10) {
                 0..5 => {
-                    let known = model.iter().any(here);
-                    let others = model.iter().any(|(_, x)| *x == prefix);
-                    let change = subscriptions.add(PipeId::new(pipe), &prefix.clone().into());
-                    let expected = match (known, others) {
-                        (true, _) => Change::Nothing,
-                        (false, true) => Change::ForOne,
-                        (false, false) => Change::ForAll,
-                    };
-                    assert_eq!(change, expected);
-                    model.push((pipe, prefix));
+                    let change = subscriptions.add(pipe, &prefix.clone().into());
+                    assert_eq!(change, model.add(id, prefix));
                 }
                 5..9 => {
-                    let change = subscriptions.remove(PipeId::new(pipe), &prefix);
-                    if let Some(index) = model.iter().position(here) {
-                        model.remove(index);
-                        let mine = model.iter().any(here);
-                        let others = model.iter().any(|(_, x)| *x == prefix);
-                        assert_eq!(change == Change::ForAll, !mine && !others);
-                    } else {
-                        assert_eq!(change, Change::Nothing);
-                    }
+                    let change = subscriptions.remove(pipe, &prefix);
+                    assert_eq!(change, model.remove(id, &prefix));
                 }
                 _ => {
-                    let orphans = subscriptions.remove_pipe(PipeId::new(pipe)).len();
-                    let before: BTreeSet<_> = model.iter().map(|(_, x)| x.clone()).collect();
-                    model.retain(|(p, _)| *p != pipe);
-                    let after: BTreeSet<_> = model.iter().map(|(_, x)| x.clone()).collect();
-                    assert_eq!(orphans, before.len() - after.len());
+                    let orphans = subscriptions.remove_pipe(pipe);
+                    assert_eq!(orphans.len(), model.remove_pipe(id));
                 }
             }
             let topic: Vec<u8> = (0..dice.roll(9))
                 .map(|_| b'a' + dice.roll(3) as u8)
                 .collect();
-            let expected: BTreeSet<_> = model
-                .iter()
-                .filter(|(_, x)| topic.starts_with(x))
-                .map(|(p, _)| *p)
-                .collect();
-            assert_eq!(matches(&subscriptions, &topic), expected);
+            assert_eq!(matches(&subscriptions, &topic), model.matches(&topic));
         }
         for pipe in 0..4 {
             subscriptions.remove_pipe(PipeId::new(pipe));
