@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use curvelink::{
-    Context, Curve, LinkEventKind, Message, Options, Pull, Push, Reason, Socket, TrySendErrorKind,
+    Context, Curve, LinkEvent, LinkEventKind, Message, Options, Pull, Push, Reason, Socket,
+    TrySendErrorKind,
 };
 use curvelink_tests::support::{
     admitted, bind_tcp, deadline, disconnected, event, free_endpoint, keys, number, peers, quick,
@@ -259,4 +260,43 @@ async fn a_monitor_that_is_not_read_keeps_the_last_events_and_counts_the_others(
     }
     assert_eq!((kept, unread.lost()), (1024, told - 1024));
     assert_eq!(read.lost(), 0);
+}
+
+#[tokio::test]
+async fn no_time_is_too_long_for_an_option() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let forever = || {
+        let time = Duration::MAX;
+        Options::new()
+            .linger(time)
+            .send_timeout(time)
+            .recv_timeout(time)
+            .connect_timeout(time)
+            .greeting_timeout(time)
+            .handshake_timeout(time)
+            .reconnect_interval(time)
+            .reconnect_interval_max(time)
+            .refused_interval(time)
+            .heartbeat_interval(time)
+            .heartbeat_timeout(time)
+            .heartbeat_ttl(time)
+            .zap_timeout(time)
+    };
+    let pull = context.socket::<Pull>(forever());
+    let endpoint = pull.bind("tcp://127.0.0.1:*").unwrap().to_string();
+    let push = context.socket::<Push>(forever());
+    push.connect(&endpoint).unwrap();
+    push.send("x").await.unwrap();
+    pull.recv().await.unwrap();
+    // The first attempt fails, and the next is a long way off.
+    let nobody = context.socket::<Push>(forever());
+    let mut monitor = nobody.monitor();
+    nobody.connect("tcp://127.0.0.1:1").unwrap();
+    let retrying = |event: &LinkEvent| match event.kind {
+        LinkEventKind::Retrying { after, .. } => Some(after),
+        _ => None,
+    };
+    assert!(event(&mut monitor, retrying).await > Duration::from_secs(1 << 40));
+    context.shutdown().await;
 }

@@ -26,6 +26,7 @@ use curvelink_proto::{Frame, LinkEvent, Message};
 use crate::error::{RecvError, SendError};
 use crate::monitor::Monitor;
 use crate::socket::{Kind, Publishes, Receives, Sends};
+use crate::sync::later;
 
 /// A socket whose `send` and `recv` block the calling thread; everything else is the
 /// [`Socket`](crate::Socket) inside.
@@ -79,14 +80,14 @@ impl<K: Publishes> Socket<K> {
         count: usize,
         timeout: Duration,
     ) -> bool {
-        let deadline = Instant::now() + timeout;
+        let deadline = later(timeout);
         wait(self.0.wait_for_subscribers(topic, count), Some(deadline)).is_some()
     }
 }
 
 /// The next event of a monitor; `None` when the socket is closed or `timeout` has passed.
 pub fn next_event(monitor: &mut Monitor, timeout: Duration) -> Option<LinkEvent> {
-    wait(monitor.recv(), Some(Instant::now() + timeout)).flatten()
+    wait(monitor.recv(), Some(later(timeout))).flatten()
 }
 
 /// Closes a context's sockets and waits until what they accepted is written.

@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Poll, Waker};
-use std::time::Instant;
 
 use curvelink_proto::{SocketType, ZapHandler};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -13,7 +12,7 @@ use crate::error::ContextError;
 use crate::options::Options;
 use crate::socket::core::Core;
 use crate::socket::{AnySocket, Kind, Socket};
-use crate::sync::lock;
+use crate::sync::{later, lock};
 use crate::transport::inproc::Names;
 
 /// The home of sockets that belong together. Cheap to clone: all clones are one context.
@@ -54,7 +53,6 @@ impl Context {
     }
 
     /// A context with its own runtime of `threads` I/O threads (at least 1), wherever it is made.
-    /// One thread serves about a gigabit of small messages.
     ///
     /// # Errors
     /// [`ContextError::Runtime`] when the threads could not start.
@@ -129,7 +127,7 @@ impl Shared {
     fn close_all(&self) {
         let sockets: Vec<_> = lock(&self.sockets).drain(..).collect();
         for core in sockets.iter().filter_map(Weak::upgrade) {
-            core.close(Instant::now() + core.options.linger);
+            core.close(later(core.options.linger));
         }
     }
 

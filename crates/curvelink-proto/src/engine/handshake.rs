@@ -45,7 +45,9 @@ impl Engine {
         };
         self.inbound.skip(greeting::LENGTH);
         self.minor = minor.min(1);
-        self.deadline = Some((self.handshake_ends, "the handshake"));
+        self.deadline = self
+            .handshake_ends
+            .map(|deadline| (deadline, "the handshake"));
         let mut handshake = self.config.mechanism.handshake();
         let step = self.run(|cx| handshake.start(cx));
         self.take_step(handshake, step)?;

@@ -44,9 +44,9 @@ impl Pulse {
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let ours = match self.pinged {
-            Some(pinged) => Some(pinged + self.config.timeout),
+            Some(pinged) => pinged.checked_add(self.config.timeout),
             None if self.config.interval.is_zero() => None,
-            None => Some(self.heard + self.config.interval),
+            None => self.heard.checked_add(self.config.interval),
         };
         let theirs = self.peer_ttl.map(|ttl| self.heard + ttl);
         let promise = self.promised.map(|ping| ping + self.config.interval);

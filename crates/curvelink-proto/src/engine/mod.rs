@@ -75,7 +75,8 @@ pub struct Engine {
     greeting: Bytes,
     /// When the current stage of the handshake is over; `None` once ready or closed.
     deadline: Option<(Instant, &'static str)>,
-    handshake_ends: Instant,
+    /// `None` for a time that no clock reaches.
+    handshake_ends: Option<Instant>,
     minor: u8,
     /// The policy's yes, from its verdict to the end of the handshake.
     verdict: Option<ZapReply>,
@@ -140,7 +141,7 @@ impl Engine {
     /// An engine for a connection that was just made; the first part of its greeting is ready to be
     /// written.
     ///
-    /// `endpoint` is ours, as events and the policy name it. Idle cost: about 1 KiB.
+    /// `endpoint` is ours, as events and the policy name it.
     #[must_use]
     pub fn new(
         config: Arc<EngineConfig>,
@@ -157,8 +158,10 @@ impl Engine {
         Self {
             metadata: config.metadata(),
             pulse: Pulse::new(config.heartbeat, now),
-            deadline: Some((now + config.greeting_timeout, "the peer's greeting")),
-            handshake_ends: now + config.handshake_timeout,
+            deadline: now
+                .checked_add(config.greeting_timeout.min(config.handshake_timeout))
+                .map(|deadline| (deadline, "the peer's greeting")),
+            handshake_ends: now.checked_add(config.handshake_timeout),
             config,
             address,
             endpoint,

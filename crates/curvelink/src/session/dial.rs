@@ -131,7 +131,7 @@ impl Pause {
 
     fn after_failure(&mut self) -> Duration {
         let pause = self.next;
-        self.next = (pause * 2).min(self.max);
+        self.next = pause.saturating_mul(2).min(self.max);
         jittered(pause)
     }
 
@@ -143,7 +143,9 @@ impl Pause {
     fn after_session(&mut self, outcome: Outcome, lived: Duration) -> Duration {
         if outcome.refused {
             let pause = self.refused;
-            self.refused = (pause * 2).min(REFUSED_MAX.max(self.first_refused));
+            self.refused = pause
+                .saturating_mul(2)
+                .min(REFUSED_MAX.max(self.first_refused));
             return jittered(pause);
         }
         if outcome.was_ready && lived >= self.next {
@@ -157,7 +159,7 @@ impl Pause {
 fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0) % 256;
     let quarter = pause / 4;
-    pause - quarter * u32::try_from(random).unwrap_or_default() / 256
+    pause - quarter / 256 * u32::try_from(random).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use curvelink_proto::{Endpoint, Frame, Message, Peer, SocketType};
@@ -16,7 +16,7 @@ use crate::error::{
 use crate::monitor::Monitor;
 use crate::options::Options;
 use crate::socket::core::{Core, Sent};
-use crate::sync::lock;
+use crate::sync::{later, lock};
 use crate::transport;
 
 /// A socket whose type is a value. Cheap to clone: all clones are one socket, which is closed when
@@ -43,7 +43,7 @@ impl Drop for Owner {
 fn close(core: &Core, linger: Duration) {
     let names = lock(&core.book).names();
     names.iter().for_each(|name| core.shared.names.unbind(name));
-    core.close(Instant::now() + linger);
+    core.close(later(linger));
 }
 
 impl AnySocket {
@@ -113,7 +113,7 @@ impl AnySocket {
         if bound {
             core.shared.names.unbind_for(&named, core);
         }
-        work.stop(core, Instant::now() + core.options.linger);
+        work.stop(core, later(core.options.linger));
         Ok(())
     }
 
