@@ -127,7 +127,7 @@ impl Shared {
     fn close_all(&self) {
         let sockets: Vec<_> = lock(&self.sockets).drain(..).collect();
         for core in sockets.iter().filter_map(Weak::upgrade) {
-            core.close(later(core.options.linger));
+            core.close(later(core.options.queues.linger));
         }
     }
 

@@ -32,7 +32,7 @@ pub(crate) fn has_policy(shared: &Shared) -> bool {
 pub(crate) fn authenticate(core: Arc<Core>, request: ZapRequest) -> BoxFuture<'static, ZapReply> {
     Box::pin(async move {
         let ask = NoPanic(Box::pin(ask(&core.shared, &request)));
-        let reply = tokio::time::timeout(core.options.zap_timeout, ask).await;
+        let reply = tokio::time::timeout(core.options.security.zap_timeout, ask).await;
         reply.ok().flatten().unwrap_or_else(ZapReply::failed)
     })
 }

@@ -94,7 +94,7 @@ pub(crate) fn pattern(kind: SocketType, options: &Options) -> Box<dyn Pattern> {
         SocketType::Pair => Box::<pair::Pair>::default(),
         SocketType::Req => Box::<req::Req>::default(),
         SocketType::Rep => Box::<rep::Rep>::default(),
-        SocketType::Router => Box::new(router::Router::new(options.mandatory)),
+        SocketType::Router => Box::new(router::Router::new(options.pattern.mandatory)),
         SocketType::Pub => Box::new(publish::Publish::new(false)),
         SocketType::Xpub => Box::new(publish::Publish::new(true)),
         SocketType::Sub => Box::new(subscribe::Subscribe::new(true)),

@@ -81,7 +81,7 @@ impl Dial {
             .get_ref()
             .is_some_and(|inner| inner.is::<transport::ClearText>())
         {
-            let mechanism = self.core.options.mechanism.name();
+            let mechanism = self.core.options.security.mechanism.name();
             let refusal = Refusal::new(Side::Us, Stage::Transport, Reason::ClearText, mechanism);
             self.core
                 .emit(&self.name, None, LinkEventKind::Refused(refusal));
@@ -91,10 +91,10 @@ impl Dial {
     /// Names are resolved anew at every attempt: the address behind one may have changed.
     async fn open(&self) -> io::Result<(transport::BoxStream, curvelink_proto::PeerAddress)> {
         let options = &self.core.options;
-        let confidential = options.mechanism.properties().confidential;
-        let local = !confidential && !options.clear_text;
+        let confidential = options.security.mechanism.properties().confidential;
+        let local = !confidential && !options.security.clear_text;
         let open = transport::open(&self.endpoint, local);
-        tokio::time::timeout(options.connect_timeout, open)
+        tokio::time::timeout(options.links.connect_timeout, open)
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
@@ -119,13 +119,13 @@ struct Pause {
 impl Pause {
     fn new(core: &Core) -> Self {
         let options = &core.options;
-        let first = options.reconnect_interval;
+        let first = options.links.reconnect_interval;
         Self {
             first,
             next: first,
-            max: options.reconnect_interval_max.max(first),
-            first_refused: options.refused_interval,
-            refused: options.refused_interval,
+            max: options.links.reconnect_interval_max.max(first),
+            first_refused: options.links.refused_interval,
+            refused: options.links.refused_interval,
         }
     }
 

@@ -39,7 +39,7 @@ async fn accept(core: Arc<Core>, listener: Listener, endpoint: Arc<str>) {
         core: core.clone(),
         endpoint: endpoint.clone(),
     };
-    let slots = Arc::new(Semaphore::new(core.options.max_handshakes));
+    let slots = Arc::new(Semaphore::new(core.options.transport.max_handshakes));
     // Ends when the task is aborted: a socket that is closed aborts its listeners.
     while let Ok(permit) = slots.clone().acquire_owned().await {
         match listener.accept().await {

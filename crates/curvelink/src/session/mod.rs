@@ -191,7 +191,7 @@ impl Session {
     }
 
     fn refused_by_pattern(&self, reason: Reason) -> Refusal {
-        let mechanism = self.core.options.mechanism.name();
+        let mechanism = self.core.options.security.mechanism.name();
         let mut refusal = Refusal::new(Side::Us, Stage::Admission, reason, mechanism);
         let key = self.engine.peer().and_then(|peer| peer.key);
         refusal.fingerprint = key.map(|key| key.fingerprint());

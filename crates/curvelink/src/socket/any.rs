@@ -36,7 +36,7 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        close(&self.core, self.core.options.linger);
+        close(&self.core, self.core.options.queues.linger);
     }
 }
 
@@ -113,7 +113,7 @@ impl AnySocket {
         if bound {
             core.shared.names.unbind_for(&named, core);
         }
-        work.stop(core, later(core.options.linger));
+        work.stop(core, later(core.options.queues.linger));
         Ok(())
     }
 
@@ -132,7 +132,7 @@ impl AnySocket {
             waiter: None,
         };
         let send = poll_fn(|cx| sending.poll(cx));
-        match self.core().options.send_timeout {
+        match self.core().options.queues.send_timeout {
             None => send.await,
             Some(time) => self
                 .within(time, send)
@@ -172,7 +172,7 @@ impl AnySocket {
             waiter: None,
         };
         let recv = poll_fn(|cx| receiving.poll(cx));
-        match self.core().options.recv_timeout {
+        match self.core().options.queues.recv_timeout {
             None => recv.await,
             Some(time) => self
                 .within(time, recv)
@@ -241,7 +241,7 @@ impl AnySocket {
     /// Closes the socket for all its clones; what waits is written behind, within the linger
     /// time. To wait for it, use [`Context::shutdown`](crate::Context::shutdown).
     pub fn close(self) {
-        close(self.core(), self.core().options.linger);
+        close(self.core(), self.core().options.queues.linger);
     }
 }
 

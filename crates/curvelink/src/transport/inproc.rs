@@ -86,8 +86,11 @@ pub(super) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, Bi
 
 pub(super) fn connect(core: &Arc<Core>, endpoint: &Endpoint) -> Result<(), ConnectError> {
     let text = endpoint.to_string();
-    let queue = |messages| Arc::new(Incoming::new(messages, core.options.queue_octets));
-    let (back, forth) = (queue(core.options.recv_hwm), queue(core.options.send_hwm));
+    let queue = |messages| Arc::new(Incoming::new(messages, core.options.queues.queue_octets));
+    let (back, forth) = (
+        queue(core.options.queues.recv_hwm),
+        queue(core.options.queues.send_hwm),
+    );
     let nobody = Outlet::Inproc {
         queue: forth.clone(),
         peer: Weak::new(),
@@ -140,10 +143,10 @@ fn join(bound: &Arc<Core>, connecter: Waiting) {
     let (ours, others) = (&core.options, &bound.options);
     connecter
         .forth
-        .set_mark(both(ours.send_hwm, others.recv_hwm));
+        .set_mark(both(ours.queues.send_hwm, others.queues.recv_hwm));
     connecter
         .back
-        .set_mark(both(others.send_hwm, ours.recv_hwm));
+        .set_mark(both(others.queues.send_hwm, ours.queues.recv_hwm));
     let theirs = bound.attach_inproc(None, connecter.forth.clone());
     let to_connecter = Outlet::Inproc {
         queue: connecter.back.clone(),
@@ -182,13 +185,13 @@ fn peer_of(core: &Core) -> Arc<Peer> {
         core.kind,
         SocketType::Req | SocketType::Dealer | SocketType::Router
     ) {
-        peer.routing_id = core.options.routing_id.to_bytes();
+        peer.routing_id = core.options.pattern.routing_id.to_bytes();
     }
     Arc::new(peer)
 }
 
 fn refuse(core: &Core, reason: Reason) {
-    let mechanism = core.options.mechanism.name();
+    let mechanism = core.options.security.mechanism.name();
     let refusal = Refusal::new(Side::Us, Stage::Transport, reason, mechanism);
     let kind = LinkEventKind::Refused(refusal);
     core.emit(&Arc::from("inproc"), Some(PeerAddress::Inproc), kind);

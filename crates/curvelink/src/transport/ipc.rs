@@ -51,7 +51,7 @@ pub(super) fn listen(
     let (listener, file) = match path.strip_prefix('@') {
         Some(name) => (StdListener::bind_addr(&abstract_name(name)?)?, None),
         None => {
-            let (listener, file) = listen_at(Path::new(path), options.ipc_mode)?;
+            let (listener, file) = listen_at(Path::new(path), options.transport.ipc_mode)?;
             (listener, Some(file))
         }
     };

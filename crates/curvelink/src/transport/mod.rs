@@ -59,7 +59,7 @@ pub(crate) async fn open(endpoint: &Endpoint, local: bool) -> io::Result<(BoxStr
 }
 
 pub(crate) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
-    core.options.check()?;
+    core.options.check(core.kind)?;
     check_clear_text(core, endpoint)?;
     if let Endpoint::Inproc(_) = endpoint {
         return inproc::bind(core, endpoint);
@@ -67,7 +67,7 @@ pub(crate) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, Bi
     check_policy(core)?;
     let _entered = core.shared.runtime.enter();
     let (listener, bound) = match endpoint {
-        Endpoint::Tcp { host, port } => tcp::listen(host, *port, core.options.backlog)?,
+        Endpoint::Tcp { host, port } => tcp::listen(host, *port, core.options.transport.backlog)?,
         #[cfg(unix)]
         Endpoint::Ipc(path) => ipc::listen(path, &core.options)?,
         _ => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
@@ -82,7 +82,7 @@ pub(crate) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, Bi
 }
 
 pub(crate) fn connect(core: &Arc<Core>, endpoint: &Endpoint) -> Result<(), ConnectError> {
-    core.options.check()?;
+    core.options.check(core.kind)?;
     check_clear_text(core, endpoint)?;
     match endpoint {
         Endpoint::Tcp {
@@ -106,8 +106,8 @@ pub(crate) fn connect(core: &Arc<Core>, endpoint: &Endpoint) -> Result<(), Conne
 
 /// Clear text stays on this host unless the override was written.
 fn check_clear_text(core: &Core, endpoint: &Endpoint) -> Result<(), RefusedEndpoint> {
-    let confidential = core.options.mechanism.properties().confidential;
-    if confidential || endpoint.is_local() || core.options.clear_text {
+    let confidential = core.options.security.mechanism.properties().confidential;
+    if confidential || endpoint.is_local() || core.options.security.clear_text {
         Ok(())
     } else {
         Err(RefusedEndpoint::ClearText)

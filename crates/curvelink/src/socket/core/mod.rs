@@ -1,7 +1,11 @@
 //! The heart of a socket: its pattern and its pipes under one lock.
 
+mod effect;
+mod inproc;
+mod links;
+
 use std::sync::{Arc, Mutex, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,12 +14,14 @@ use curvelink_proto::{
     Topics,
 };
 
+pub(crate) use self::effect::Effect;
+pub(crate) use self::links::Queues;
 use crate::context::Shared;
 use crate::error::{RecvError, SendError};
 use crate::monitor::Monitors;
 use crate::options::Options;
 use crate::pattern::{Pattern, Refused, pattern};
-use crate::pipe::{Incoming, Outgoing, Outlet, PipeId, Pipes};
+use crate::pipe::{PipeId, Pipes};
 use crate::socket::endpoints::Book;
 use crate::socket::waiters::{Interest, Waiters};
 use crate::sync::lock;
@@ -40,30 +46,12 @@ struct State {
     closed: bool,
 }
 
-/// What is done after the socket's lock is released: it touches other sockets, or runs wakers.
-#[derive(Debug)]
-pub(crate) enum Effect {
-    Wake(Waker),
-    Readable(Weak<Core>, PipeId),
-    Writable(Weak<Core>, PipeId),
-    Subscription(Weak<Core>, PipeId, bool, Bytes),
-    /// An inproc peer has gone.
-    Ended(Weak<Core>, PipeId),
-}
-
 /// What came of an attempt to send at once.
 #[derive(Debug)]
 pub(crate) enum Sent {
     Yes,
     NotNow(Message),
     Never(Message, SendError),
-}
-
-/// The two queues of a link that was admitted.
-#[derive(Clone, Debug)]
-pub(crate) struct Queues {
-    pub(crate) outgoing: Arc<Outgoing>,
-    pub(crate) incoming: Arc<Incoming>,
 }
 
 impl Core {
@@ -94,8 +82,6 @@ impl Core {
         effects.into_iter().for_each(Effect::run);
         result
     }
-
-    // Commands of the application's.
 
     pub(crate) fn try_send(&self, message: Message) -> Sent {
         self.with(|state| state.send(message))
@@ -199,136 +185,6 @@ impl Core {
         });
     }
 
-    // From sessions.
-
-    pub(crate) fn queues(&self) -> Queues {
-        let octets = self.options.queue_octets;
-        Queues {
-            outgoing: Arc::new(Outgoing::new(self.options.send_hwm, octets)),
-            incoming: Arc::new(Incoming::new(self.options.recv_hwm, octets)),
-        }
-    }
-
-    /// A pipe to an endpoint that we connect to.
-    pub(crate) fn attach(&self, queues: &Queues) -> PipeId {
-        self.with(|state| {
-            let outlet = Some(Outlet::Link(queues.outgoing.clone()));
-            let pipe = state.pipes.insert(outlet, queues.incoming.clone(), true);
-            state.pattern.attach(pipe, &mut state.pipes);
-            state.wake(Interest::Room);
-            pipe
-        })
-    }
-
-    /// A handshake is done: on `pipe`, or on a new one for a peer that came to us.
-    pub(crate) fn ready(
-        &self,
-        pipe: Option<PipeId>,
-        queues: &Queues,
-        peer: &Arc<Peer>,
-    ) -> Result<PipeId, Reason> {
-        self.with(|state| {
-            if state.closed && pipe.is_none() {
-                return Err(Reason::Closed);
-            }
-            let ours = pipe.is_none();
-            let pipe = pipe.unwrap_or_else(|| {
-                let outlet = Some(Outlet::Link(queues.outgoing.clone()));
-                state.pipes.insert(outlet, queues.incoming.clone(), false)
-            });
-            state.welcome(pipe, peer).inspect_err(|_| {
-                if ours {
-                    state.pipes.remove(pipe);
-                }
-            })?;
-            Ok(pipe)
-        })
-    }
-
-    pub(crate) fn lost(&self, pipe: PipeId) {
-        self.with(|state| {
-            state.pattern.lost(pipe, &mut state.pipes);
-            // An XPUB shows that subscriptions have ended; a ROUTER that waits for room there need
-            // not wait any more.
-            state.wake(Interest::Message);
-            state.wake(Interest::Room);
-            if state.pipes.reconnects(pipe) {
-                state.pipes.set_peer(pipe, None);
-            } else {
-                state.end(pipe);
-            }
-        });
-    }
-
-    /// A connecting pipe is given up: its endpoint was disconnected.
-    pub(crate) fn detach(&self, pipe: PipeId) {
-        self.with(|state| state.end(pipe));
-    }
-
-    pub(crate) fn readable(&self, pipe: PipeId) {
-        self.with(|state| {
-            state.pattern.readable(pipe, &mut state.pipes);
-            state.wake(Interest::Message);
-        });
-    }
-
-    pub(crate) fn writable(&self, pipe: PipeId) {
-        self.with(|state| {
-            state.pattern.writable(pipe);
-            state.wake(Interest::Room);
-        });
-    }
-
-    /// A peer subscribes or cancels; a reason cuts its link. What its rights do not cover is
-    /// ignored, which the caller reports.
-    pub(crate) fn subscription(
-        &self,
-        pipe: PipeId,
-        subscribe: bool,
-        prefix: &Bytes,
-    ) -> Result<(), Reason> {
-        self.with(|state| {
-            state
-                .pattern
-                .subscription(pipe, subscribe, prefix, &mut state.pipes)?;
-            state.wake(Interest::Message);
-            state.wake(Interest::Subscribers);
-            Ok(())
-        })
-    }
-
-    // For inproc.
-
-    /// One end of an inproc connection; joined to the other by [`join`](Self::join). Messages
-    /// may wait in `outlet` before.
-    pub(crate) fn attach_inproc(&self, outlet: Option<Outlet>, incoming: Arc<Incoming>) -> PipeId {
-        self.with(|state| {
-            let connects = outlet.is_some();
-            let pipe = state.pipes.insert(outlet, incoming, false);
-            if connects {
-                state.pattern.attach(pipe, &mut state.pipes);
-                state.wake(Interest::Room);
-            }
-            pipe
-        })
-    }
-
-    pub(crate) fn join(
-        &self,
-        pipe: PipeId,
-        outlet: Outlet,
-        peer: &Arc<Peer>,
-    ) -> Result<(), Reason> {
-        self.with(|state| {
-            state.pipes.join(pipe, outlet);
-            let welcome = match state.closed {
-                true => Err(Reason::Closed),
-                false => state.welcome(pipe, peer),
-            };
-            welcome.inspect_err(|_| state.detach(pipe))
-        })
-    }
-
     pub(crate) fn emit(
         &self,
         endpoint: &Arc<str>,
@@ -423,35 +279,5 @@ impl State {
         self.wake(Interest::Message);
         self.wake(Interest::Room);
         self.wake(Interest::Subscribers);
-    }
-}
-
-impl Effect {
-    fn run(self) {
-        match self {
-            Self::Wake(waker) => waker.wake(),
-            Self::Readable(core, pipe) => {
-                if let Some(core) = core.upgrade() {
-                    core.readable(pipe);
-                }
-            }
-            Self::Writable(core, pipe) => {
-                if let Some(core) = core.upgrade() {
-                    core.writable(pipe);
-                }
-            }
-            Self::Subscription(core, pipe, subscribe, prefix) => {
-                if let Some(core) = core.upgrade() {
-                    // An inproc peer is this process: no limit cuts it, its subscription is
-                    // ignored beyond the limit.
-                    let _ignored = core.subscription(pipe, subscribe, &prefix);
-                }
-            }
-            Self::Ended(core, pipe) => {
-                if let Some(core) = core.upgrade() {
-                    core.lost(pipe);
-                }
-            }
-        }
     }
 }

@@ -1,0 +1,73 @@
+//! Options of a socket, each with a default that is safe and finite: one file for each concern.
+
+mod links;
+mod pattern;
+mod queues;
+mod security;
+mod transport;
+
+use curvelink_proto::{EngineConfig, MechanismName, SocketType};
+
+use self::links::Links;
+use self::pattern::Pattern;
+use self::queues::Queues;
+use self::security::Security;
+use self::transport::Transport;
+use crate::error::RefusedEndpoint;
+
+/// What a socket is told when it is made. Every method takes and gives the whole value.
+///
+/// ```
+/// use std::time::Duration;
+/// let options = curvelink::Options::new().send_hwm(2000).linger(Duration::ZERO);
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Options {
+    pub(crate) security: Security,
+    pub(crate) queues: Queues,
+    pub(crate) links: Links,
+    pub(crate) transport: Transport,
+    pub(crate) pattern: Pattern,
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What a socket of this type cannot be bound or connected with.
+    pub(crate) fn check(&self, _kind: SocketType) -> Result<(), RefusedEndpoint> {
+        let id = &self.pattern.routing_id;
+        if id.len() > 255 || id.first() == Some(&0) {
+            return Err(RefusedEndpoint::Option("routing_id"));
+        }
+        if self.security.zap_domain.len() > 255 {
+            return Err(RefusedEndpoint::Option("zap_domain"));
+        }
+        if self.transport.max_handshakes == 0 {
+            return Err(RefusedEndpoint::Option("max_handshakes"));
+        }
+        Ok(())
+    }
+
+    /// Whether a verdict is asked on each peer.
+    pub(crate) fn asks_policy(&self) -> bool {
+        let security = &self.security;
+        let null = security.mechanism.name() == MechanismName::NULL;
+        security.mechanism.properties().asks_policy || !security.zap_domain.is_empty() && null
+    }
+
+    pub(crate) fn engine_config(&self, kind: SocketType) -> EngineConfig {
+        let mut config = EngineConfig::new(kind, self.security.mechanism.clone());
+        config.routing_id = self.pattern.routing_id.to_bytes();
+        config.zap_domain = self.security.zap_domain.clone();
+        config.on_deny = self.security.on_deny;
+        config.limits = self.queues.limits;
+        config.greeting_timeout = self.links.greeting_timeout;
+        config.handshake_timeout = self.links.handshake_timeout;
+        config.heartbeat = self.links.heartbeat;
+        config
+    }
+}

@@ -1,0 +1,115 @@
+//! What sessions do to their socket.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use curvelink_proto::{Peer, Reason};
+
+use super::Core;
+use crate::pipe::{Incoming, Outgoing, Outlet, PipeId};
+use crate::socket::waiters::Interest;
+
+/// The two queues of a link that was admitted.
+#[derive(Clone, Debug)]
+pub(crate) struct Queues {
+    pub(crate) outgoing: Arc<Outgoing>,
+    pub(crate) incoming: Arc<Incoming>,
+}
+
+impl Core {
+    pub(crate) fn queues(&self) -> Queues {
+        let octets = self.options.queues.queue_octets;
+        Queues {
+            outgoing: Arc::new(Outgoing::new(self.options.queues.send_hwm, octets)),
+            incoming: Arc::new(Incoming::new(self.options.queues.recv_hwm, octets)),
+        }
+    }
+
+    /// A pipe to an endpoint that we connect to.
+    pub(crate) fn attach(&self, queues: &Queues) -> PipeId {
+        self.with(|state| {
+            let outlet = Some(Outlet::Link(queues.outgoing.clone()));
+            let pipe = state.pipes.insert(outlet, queues.incoming.clone(), true);
+            state.pattern.attach(pipe, &mut state.pipes);
+            state.wake(Interest::Room);
+            pipe
+        })
+    }
+
+    /// A handshake is done: on `pipe`, or on a new one for a peer that came to us.
+    pub(crate) fn ready(
+        &self,
+        pipe: Option<PipeId>,
+        queues: &Queues,
+        peer: &Arc<Peer>,
+    ) -> Result<PipeId, Reason> {
+        self.with(|state| {
+            if state.closed && pipe.is_none() {
+                return Err(Reason::Closed);
+            }
+            let ours = pipe.is_none();
+            let pipe = pipe.unwrap_or_else(|| {
+                let outlet = Some(Outlet::Link(queues.outgoing.clone()));
+                state.pipes.insert(outlet, queues.incoming.clone(), false)
+            });
+            state.welcome(pipe, peer).inspect_err(|_| {
+                if ours {
+                    state.pipes.remove(pipe);
+                }
+            })?;
+            Ok(pipe)
+        })
+    }
+
+    pub(crate) fn lost(&self, pipe: PipeId) {
+        self.with(|state| {
+            state.pattern.lost(pipe, &mut state.pipes);
+            // An XPUB shows that subscriptions have ended; a ROUTER that waits for room there need
+            // not wait any more.
+            state.wake(Interest::Message);
+            state.wake(Interest::Room);
+            if state.pipes.reconnects(pipe) {
+                state.pipes.set_peer(pipe, None);
+            } else {
+                state.end(pipe);
+            }
+        });
+    }
+
+    /// A connecting pipe is given up: its endpoint was disconnected.
+    pub(crate) fn detach(&self, pipe: PipeId) {
+        self.with(|state| state.end(pipe));
+    }
+
+    pub(crate) fn readable(&self, pipe: PipeId) {
+        self.with(|state| {
+            state.pattern.readable(pipe, &mut state.pipes);
+            state.wake(Interest::Message);
+        });
+    }
+
+    pub(crate) fn writable(&self, pipe: PipeId) {
+        self.with(|state| {
+            state.pattern.writable(pipe);
+            state.wake(Interest::Room);
+        });
+    }
+
+    /// A peer subscribes or cancels; a reason cuts its link. What its rights do not cover is
+    /// ignored, which the caller reports.
+    pub(crate) fn subscription(
+        &self,
+        pipe: PipeId,
+        subscribe: bool,
+        prefix: &Bytes,
+    ) -> Result<(), Reason> {
+        self.with(|state| {
+            state
+                .pattern
+                .subscription(pipe, subscribe, prefix, &mut state.pipes)?;
+            state.wake(Interest::Message);
+            state.wake(Interest::Subscribers);
+            Ok(())
+        })
+    }
+}
