@@ -1,5 +1,9 @@
 //! Helpers shared by the tests.
 
+// An example that imports what it does not use misleads its reader.
+#![doc(test(attr(deny(unused_imports))))]
+
+pub mod guide;
 pub mod interop;
 pub mod node;
 pub mod peer;

@@ -1,0 +1,24 @@
+//! The guide's examples, as tests: every Rust block of its pages is compiled and run.
+
+macro_rules! pages {
+    ($($name:ident = $file:literal,)*) => {
+        /// The pages whose examples run; `tests/guide.rs` checks that none is left out.
+        pub const PAGES: &[&str] = &[$($file),*];
+
+        $(
+            #[cfg(doctest)]
+            #[doc = include_str!(concat!("../../docs/guide/", $file))]
+            mod $name {}
+        )*
+    };
+}
+
+pages! {
+    readme = "README.md",
+    push_pull = "push-pull.md",
+    pub_sub = "pub-sub.md",
+    xpub_xsub = "xpub-xsub.md",
+    req_rep = "req-rep.md",
+    dealer_router = "dealer-router.md",
+    pair = "pair.md",
+}
