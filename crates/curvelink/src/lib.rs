@@ -59,6 +59,7 @@ pub use crate::error::{
 };
 pub use crate::monitor::Monitor;
 pub use crate::options::Options;
+pub use crate::pipe::{Drops, Statistics, Traffic};
 pub use crate::socket::{
     AnySocket, Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Sends,
     Socket, Sub, Xpub, Xsub,

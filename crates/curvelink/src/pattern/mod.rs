@@ -51,6 +51,11 @@ pub(crate) trait Pattern: fmt::Debug + Send {
     /// The next message, if there is one.
     fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn>;
 
+    /// Messages to be received that the pattern holds itself.
+    fn waiting(&self) -> usize {
+        0
+    }
+
     /// A peer subscribes, or cancels (publishers). A reason cuts the link.
     fn subscription(
         &mut self,

@@ -78,7 +78,7 @@ impl Pattern for Publish {
         while let Some(message) = pipes.read(pipe) {
             match &mut self.pending {
                 Some(pending) if pending.len() < MAX_PENDING => pending.push_back(message),
-                Some(_) => pipes.dropped += 1,
+                Some(_) => pipes.drops.unread += 1,
                 None => {}
             }
         }
@@ -94,7 +94,7 @@ impl Pattern for Publish {
         for pipe in targets.drain(..) {
             // RFC 29, "PUB Socket Type": a peer without room loses the message, others do not wait.
             if !pipes.try_write(pipe, &message) {
-                pipes.dropped += 1;
+                pipes.drops.no_room += 1;
             }
         }
         self.targets = targets;
@@ -103,6 +103,10 @@ impl Pattern for Publish {
 
     fn recv(&mut self, _: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
         Ok(self.pending.as_mut().and_then(VecDeque::pop_front))
+    }
+
+    fn waiting(&self) -> usize {
+        self.pending.as_ref().map_or(0, VecDeque::len)
     }
 
     fn subscription(

@@ -64,7 +64,7 @@ impl Pattern for Rep {
         let reply: Message = frames.collect();
         // RFC 28, "REP Socket Type": a peer that does not take its reply loses it.
         if !pipes.try_write(pipe, &reply) {
-            pipes.dropped += 1;
+            pipes.drops.no_room += 1;
         }
         Ok(())
     }

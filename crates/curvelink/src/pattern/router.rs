@@ -92,7 +92,7 @@ impl Pattern for Router {
                 message.push_front(id);
                 return Err(Refused::Unroutable(message));
             }
-            pipes.dropped += 1;
+            pipes.drops.unroutable += 1;
             return Ok(());
         };
         if message.is_empty() || pipes.try_write(*pipe, &message) {
@@ -102,7 +102,7 @@ impl Pattern for Router {
             message.push_front(id);
             return Err(Refused::Full(message));
         }
-        pipes.dropped += 1;
+        pipes.drops.no_room += 1;
         Ok(())
     }
 

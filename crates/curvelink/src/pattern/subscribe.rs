@@ -76,7 +76,7 @@ impl Pattern for Subscribe {
         }
         for pipe in &self.publishers {
             if !pipes.try_write(*pipe, &message) {
-                pipes.dropped += 1;
+                pipes.drops.no_room += 1;
             }
         }
         Ok(())
@@ -87,6 +87,7 @@ impl Pattern for Subscribe {
             if !self.filter || self.matches(&message) {
                 return Ok(Some(message));
             }
+            pipes.drops.not_subscribed += 1;
         }
         Ok(None)
     }

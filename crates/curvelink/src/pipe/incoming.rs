@@ -152,9 +152,9 @@ impl Incoming {
         super::note_sender(&mut lock(&self.state).queue, sender);
     }
 
-    /// Whether nothing waits here.
-    pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.state).queue.is_empty()
+    /// Messages that wait here, without those of the batch that was swapped out.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.state).queue.len()
     }
 
     /// The reader is gone: what waits is dropped, and nothing more is accepted.

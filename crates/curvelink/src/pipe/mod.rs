@@ -2,6 +2,7 @@
 
 mod incoming;
 mod outgoing;
+mod statistics;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,6 +12,7 @@ use curvelink_proto::{Message, Peer};
 
 pub(crate) use self::incoming::Incoming;
 pub(crate) use self::outgoing::Outgoing;
+pub use self::statistics::{Drops, Statistics, Traffic};
 use crate::socket::core::{Core, Effect};
 
 /// A pipe of one socket; reused after the pipe is gone.
@@ -72,6 +74,13 @@ struct Pipe {
     ending: bool,
 }
 
+impl Pipe {
+    /// Messages that wait to be received.
+    fn waiting(&self) -> usize {
+        self.batch.len() + self.incoming.len()
+    }
+}
+
 /// The pipes of a socket, and what touching them has to cause once the socket's lock is released.
 #[derive(Debug)]
 pub(crate) struct Pipes {
@@ -80,18 +89,22 @@ pub(crate) struct Pipes {
     effects: Vec<Effect>,
     /// Pipes that came to their end while being read.
     ended: Vec<PipeId>,
-    /// Messages that found no room on a socket that drops (PUB, ROUTER).
-    pub(crate) dropped: u64,
+    /// Messages that no peer and no application gets: patterns count theirs here.
+    pub(crate) drops: Drops,
+    sent: Traffic,
+    pub(crate) received: Traffic,
 }
 
 impl Pipes {
-    pub(crate) const fn new(owner: Weak<Core>) -> Self {
+    pub(crate) fn new(owner: Weak<Core>) -> Self {
         Self {
             slots: Vec::new(),
             owner,
             effects: Vec::new(),
             ended: Vec::new(),
-            dropped: 0,
+            drops: Drops::default(),
+            sent: Traffic::default(),
+            received: Traffic::default(),
         }
     }
 
@@ -175,6 +188,14 @@ impl Pipes {
 
     /// Hands a message to a pipe unless it is full or on its way out.
     pub(crate) fn try_write(&mut self, id: PipeId, message: &Message) -> bool {
+        let written = self.write(id, message);
+        if written {
+            self.sent.count(message.octets());
+        }
+        written
+    }
+
+    fn write(&mut self, id: PipeId, message: &Message) -> bool {
         let owner = self.owner.clone();
         let Some(pipe) = self.pipe_mut(id).filter(|pipe| !pipe.ending) else {
             return false;
@@ -247,7 +268,7 @@ impl Pipes {
         };
         pipe.ending = true;
         pipe.peer = None;
-        pipe.batch.is_empty() && pipe.incoming.is_empty()
+        pipe.waiting() == 0
     }
 
     /// Frees a pipe. An inproc peer is told.
@@ -268,6 +289,22 @@ impl Pipes {
             .enumerate()
             .filter(|(_, slot)| slot.is_some());
         used.map(|(index, _)| PipeId(index)).collect()
+    }
+
+    /// What went through these pipes; the pattern may hold messages of its own beside.
+    pub(crate) fn statistics(&self) -> Statistics {
+        let pipes = || self.slots.iter().flatten();
+        let outgoing = pipes().map(|pipe| match &pipe.outlet {
+            Some(Outlet::Link(outgoing)) => outgoing.messages(),
+            Some(Outlet::Inproc { .. }) | None => 0,
+        });
+        Statistics {
+            sent: self.sent,
+            received: self.received,
+            queued_to_peers: outgoing.sum(),
+            queued_from_peers: pipes().map(Pipe::waiting).sum(),
+            dropped: self.drops,
+        }
     }
 
     /// The queues to the links, for closing.

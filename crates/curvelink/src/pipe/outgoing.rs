@@ -106,6 +106,11 @@ impl Outgoing {
         false
     }
 
+    /// Messages accepted and not yet written whole.
+    pub(crate) fn messages(&self) -> usize {
+        lock(&self.state).messages
+    }
+
     /// Puts messages that were not written back in front.
     pub(crate) fn give_back(&self, mut unsent: Backlog) {
         let mut state = lock(&self.state);

@@ -15,6 +15,7 @@ use crate::error::{
 };
 use crate::monitor::Monitor;
 use crate::options::Options;
+use crate::pipe::Statistics;
 use crate::socket::core::{Core, Sent};
 use crate::sync::{later, lock};
 use crate::transport;
@@ -231,11 +232,17 @@ impl AnySocket {
         self.core().peers()
     }
 
-    /// Messages that were dropped because a peer had no room (PUB, XPUB, ROUTER, REP) or was gone
-    /// (ROUTER), since the socket was made.
+    /// Messages that were dropped for whatever reason since the socket was made; by reason in
+    /// [`statistics`](Self::statistics).
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.core().dropped()
+    }
+
+    /// What went through the socket since it was made, what waits in it, and what was dropped why.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.core().statistics()
     }
 
     /// Closes the socket for all its clones; what waits is written behind, within the linger

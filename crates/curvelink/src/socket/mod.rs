@@ -20,6 +20,7 @@ use crate::error::{
     BindError, ConnectError, EndpointNotFound, RecvError, SendError, TryRecvError, TrySendError,
 };
 use crate::monitor::Monitor;
+use crate::pipe::Statistics;
 
 /// A socket of one kind: `Socket<Push>`, `Socket<Sub>`, … Cheap to clone: all clones are one
 /// socket, which is closed when the last is dropped.
@@ -114,6 +115,12 @@ impl<K: Kind> Socket<K> {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.any.dropped()
+    }
+
+    /// See [`AnySocket::statistics`].
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.any.statistics()
     }
 
     /// See [`AnySocket::close`].

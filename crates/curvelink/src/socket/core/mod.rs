@@ -21,7 +21,7 @@ use crate::error::{RecvError, SendError};
 use crate::monitor::Monitors;
 use crate::options::Options;
 use crate::pattern::{Pattern, Refused, pattern};
-use crate::pipe::{PipeId, Pipes};
+use crate::pipe::{PipeId, Pipes, Statistics};
 use crate::socket::endpoints::Book;
 use crate::socket::waiters::{Interest, Waiters};
 use crate::sync::lock;
@@ -167,7 +167,14 @@ impl Core {
     }
 
     pub(crate) fn dropped(&self) -> u64 {
-        lock(&self.state).pipes.dropped
+        lock(&self.state).pipes.drops.total()
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        let state = lock(&self.state);
+        let mut statistics = state.pipes.statistics();
+        statistics.queued_from_peers += state.pattern.waiting();
+        statistics
     }
 
     /// Ends every link: what waits to be written has until `deadline`.
@@ -234,9 +241,11 @@ impl State {
         if self.closed {
             return Err(RecvError::Closed);
         }
-        self.pattern
-            .recv(&mut self.pipes)
-            .map_err(|_| RecvError::WrongTurn)
+        let received = self.pattern.recv(&mut self.pipes);
+        if let Ok(Some(message)) = &received {
+            self.pipes.received.count(message.octets());
+        }
+        received.map_err(|_| RecvError::WrongTurn)
     }
 
     fn welcome(&mut self, pipe: PipeId, peer: &Arc<Peer>) -> Result<(), Reason> {
