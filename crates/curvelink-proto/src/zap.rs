@@ -370,7 +370,7 @@ pub fn encode_reply(reply: &ZapReply, id: &[u8]) -> Message {
 
 /// Reads a reply's frames, the empty delimiter not included, and checks that it answers `id`.
 ///
-/// A user id is believed only with status 200. The status text and the metadata are not used:
+/// A user id is believed only with status 200 (R27-23). The status text and the metadata are not used:
 /// the text is the handler's free words, and metadata would need rules of its own before an
 /// application may trust it.
 ///

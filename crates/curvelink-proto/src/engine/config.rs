@@ -66,8 +66,8 @@ impl EngineConfig {
     }
 }
 
-/// What a refused peer is told. RFC 26 says both: "INITIATE" to close without a word, "ERROR" to
-/// send one.
+/// What a refused peer is told. RFC 26 says both: "INITIATE" to close without a word (R26-45),
+/// "ERROR" to send one (R26-65).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "there is no third way")]
 pub enum OnDeny {

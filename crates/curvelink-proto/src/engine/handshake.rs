@@ -23,7 +23,7 @@ use crate::zap::{Credentials, ZapReply, ZapRequest, ZapStatus};
 /// The largest frame before Ready, octets.
 const MAX_COMMAND: usize = 16 * 1024;
 
-/// The longest routing id, octets (RFC 37, "Metadata").
+/// The longest routing id, octets (R37-51).
 const MAX_ROUTING_ID: usize = 255;
 
 impl Engine {
@@ -36,8 +36,7 @@ impl Engine {
             Err(ProtocolError::NotZmtp | ProtocolError::LegacyVersion { .. })
         );
         if octets.len() >= greeting::FIRST_PART && !stranger {
-            // A peer of another mechanism is told ours too, so that it can say why we part (RFC 37,
-            // "Authentication and Confidentiality").
+            // R37-16: a peer of another mechanism is told ours too, so that it can say why we part.
             self.outbound.push_raw(mem::take(&mut self.greeting));
         }
         let Some(minor) = checked? else {
@@ -65,7 +64,8 @@ impl Engine {
         }
         let command = Command::parse(&body).ok_or(ProtocolError::Malformed("command"))?;
         if command.is(ERROR) {
-            // Nobody vouches for an ERROR: it ends this connection and decides nothing else.
+            // R37-18, R37-19: nobody vouches for an ERROR, so that it ends this connection and decides
+            // nothing else.
             return Err(ProtocolError::RefusedByPeer {
                 status: command.error_status(),
             });
@@ -221,7 +221,7 @@ impl Engine {
     }
 }
 
-/// The routing id that the peer asks for. Ids that begin with 0 are ours to make.
+/// The routing id that the peer asks for. Ids that begin with 0 are ours to make (R37-52).
 fn routing_id(metadata: &Metadata) -> Result<Bytes, ProtocolError> {
     match metadata.property(IDENTITY) {
         None => Ok(Bytes::new()),

@@ -8,11 +8,11 @@ use crate::error::ProtocolError;
 /// The largest TTL that goes out, tenths of a second: above it libzmq's arithmetic wraps.
 const MAX_TTL: u16 = 655;
 
-/// The longest context of a PING, octets (RFC 37).
+/// The longest context of a PING, octets (R37-78).
 const MAX_CONTEXT: usize = 16;
 
-/// The clocks of one connection. Any received octet is a sign of life, so that one long message
-/// under way does not look like silence.
+/// The clocks of one connection. Any received octet is a sign of life (R37-80), so that one long
+/// message under way does not look like silence.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     config: Heartbeat,

@@ -177,8 +177,8 @@ impl Engine {
     fn take_frame(&mut self, body: BytesMut, more: bool) -> Result<(), ProtocolError> {
         let limits = self.config.limits;
         let kind = self.config.socket_type;
-        // Nobody receives on PUB and PUSH: of a message that is dropped when it is whole, nothing
-        // is kept before either.
+        // R29-7, R30-1: nobody receives on PUB and PUSH. Of a message that is dropped when it is whole,
+        // nothing is kept before either.
         let frame = if more && !kind.receives() {
             Frame::empty()
         } else {
@@ -235,8 +235,8 @@ impl Engine {
     }
 }
 
-/// A subscription as ZMTP 3.0 has it, which publishers take from every peer as libzmq's do: a
-/// message of one frame, 1 or 0 and the prefix.
+/// A subscription as ZMTP 3.0 has it (R23-6), which publishers take from every peer as libzmq's
+/// do: a message of one frame, 1 or 0 and the prefix.
 fn subscription_of_3_0(message: &Message) -> Option<(bool, Bytes)> {
     if message.len() != 1 {
         return None;

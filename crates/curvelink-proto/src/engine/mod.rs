@@ -293,7 +293,7 @@ impl Engine {
         if let Some((_, what)) = self.deadline.filter(|(deadline, _)| now >= *deadline) {
             return Err(ProtocolError::Timeout(what));
         }
-        // A peer of ZMTP 3.0 knows no PING: nobody asks it, so its silence means nothing.
+        // R23-8: a peer of ZMTP 3.0 knows no PING. Nobody asks it, so its silence means nothing.
         if let State::Ready { peer, sealer, .. } = &mut self.state
             && peer.minor > 0
             && let Some(ttl) = self.pulse.tick(now)?

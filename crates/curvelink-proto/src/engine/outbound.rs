@@ -251,8 +251,8 @@ fn seal_frame(
 ) -> Result<(), MechanismError> {
     let length = sealer.sealed_len(body.len());
     out.reserve(MAX_HEADER.saturating_add(length));
-    // The real flags are inside: outside, every frame is a message of one frame (libzmq's reading
-    // of RFC 26, "MESSAGE Command").
+    // R37-91: the real flags are inside. Outside, every frame is a message of one frame, which is
+    // libzmq's reading of RFC 26, "MESSAGE Command".
     FrameHeader::message(length, false).write(out);
     let start = out.len();
     sealer.seal(header.flags, body, out)?;
@@ -265,7 +265,7 @@ fn seal_frame(
     }
 }
 
-/// A subscription as ZMTP 3.0 has it: a message of 1 or 0 and the prefix.
+/// A subscription as ZMTP 3.0 has it (R23-6, R23-7): a message of 1 or 0 and the prefix.
 fn subscription_of_3_0(command: &[u8]) -> Vec<u8> {
     let Some(command) = Command::parse(command) else {
         return Vec::new();

@@ -45,8 +45,8 @@ impl FrameHeader {
     /// Reads a header and how long it is; `None` while octets are missing.
     ///
     /// # Errors
-    /// Reserved flags, MORE on a command, and any length over `limit`: all before a single octet
-    /// of the body is waited for or made room for.
+    /// Reserved flags (R37-25), MORE on a command (R37-26), and any length over `limit`: all before
+    /// a single octet of the body is waited for or made room for.
     pub(crate) fn parse(
         octets: &[u8],
         limit: usize,

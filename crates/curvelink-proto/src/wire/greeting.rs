@@ -29,12 +29,12 @@ pub(crate) fn write(mechanism: MechanismName, as_server: bool) -> [u8; LENGTH] {
 /// Checks as much of the peer's greeting as has come, so that a stranger is refused at its first
 /// wrong octet; gives the minor version once all 64 are there.
 ///
-/// Octets 1 to 8 are padding that libzmq fills, octet 32 is as-server, which libzmq never sets,
-/// and the last 31 are filler: none of them is looked at.
+/// Octets 1 to 8 are padding that libzmq fills (R37-5), octet 32 is as-server, which libzmq never
+/// sets (R37-9), and the last 31 are filler: none of them is looked at.
 ///
 /// # Errors
 /// [`ProtocolError::NotZmtp`], [`ProtocolError::LegacyVersion`] (RFC 37, "Backwards
-/// Interoperability", allows to refuse it), [`ProtocolError::MechanismMismatch`].
+/// Interoperability", allows to refuse it; R37-8), [`ProtocolError::MechanismMismatch`] (R37-17).
 pub(crate) fn check(octets: &[u8], ours: MechanismName) -> Result<Option<u8>, ProtocolError> {
     match octets.first() {
         None => return Ok(None),
@@ -69,7 +69,7 @@ pub(crate) fn check(octets: &[u8], ours: MechanismName) -> Result<Option<u8>, Pr
     {
         return Err(ProtocolError::MechanismMismatch);
     }
-    // A later version keeps what 3.1 has: what 3.0 lacks, only 3.0 lacks.
+    // R37-6: a later version keeps what 3.1 has. What 3.0 lacks, only 3.0 lacks.
     let minor = |greeting: &[u8]| {
         if greeting[MAJOR] == 3 {
             greeting[MINOR]

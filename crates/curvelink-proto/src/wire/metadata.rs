@@ -21,7 +21,7 @@ pub(crate) const IDENTITY: &str = "Identity";
 
 /// A peer's properties, checked: at most 32, at most 8 KiB, no name empty or twice.
 ///
-/// Names are compared without regard to case (RFC 37), so that `user-id` is as reserved as
+/// Names are compared without regard to case (R37-39), so that `user-id` is as reserved as
 /// `User-Id`. Properties of a reserved name are dropped: a peer cannot speak for the policy.
 #[derive(Clone, Debug, Default)]
 pub struct Metadata(Vec<(Bytes, Bytes)>);

@@ -12,7 +12,7 @@ pub(super) const READY: &str = "READY";
 pub(super) const VERSION: [u8; 2] = [1, 0];
 
 /// What HELLO is filled up with, so that WELCOME is never longer: a server cannot be made to
-/// send a third party more than was sent to it.
+/// send a third party more than was sent to it (R26-8).
 pub(super) const PADDING: [u8; 72] = [0; 72];
 
 /// What the box of HELLO holds.

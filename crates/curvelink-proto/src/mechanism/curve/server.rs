@@ -52,9 +52,10 @@ struct Welcomed {
     /// C'.
     client_transient: PublicKey,
     /// S' and s'. A server on TCP has state for each connection anyway, so that keeping s' beside
-    /// the cookie costs nothing: the cookie must then say the same.
+    /// the cookie costs nothing (R26-17): the cookie must then say the same.
     transient: KeyPair,
-    /// Made for this connection and gone with this state, so that a cookie is good once and here.
+    /// Made for this connection and gone with this state, so that a cookie is good once and here
+    /// (R26-28).
     cookie: CookieBox,
     /// The number of HELLO.
     counter: u64,
@@ -173,8 +174,8 @@ impl Server {
         })
     }
 
-    /// The vouch must open under C and name this connection and this server. Without the second
-    /// half, a server that a client trusts could pass itself off as that client here.
+    /// The vouch must open under C and name this connection and this server (R26-38). Without the
+    /// second half, a server that a client trusts could pass itself off as that client here.
     fn check_vouch(
         &self,
         welcomed: &Welcomed,

@@ -1,8 +1,8 @@
 //! MESSAGE: frames in boxes, each under the next number of its direction.
 //!
-//! RFC 26 asks for numbers that grow. Here each is exactly one above the last, as every known
-//! sender counts: otherwise somebody on the way could drop frames unnoticed, and join the head of
-//! one message to the tail of another.
+//! RFC 26 asks for numbers that grow (R26-21, R26-56). Here each is exactly one above the last, as
+//! every known sender counts: otherwise somebody on the way could drop frames unnoticed, and join
+//! the head of one message to the tail of another.
 
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ const COUNTER: usize = 8;
 const OVERHEAD: usize = NAME.len() + COUNTER + TAG + 1;
 
 const MORE: u8 = 0x01;
-/// Not in RFC 26, which reserves it: libzmq marks commands with it, and ZMTP 3.1 needs the mark.
+/// Not in RFC 26, which reserves it (R26-61): libzmq marks commands with it, and ZMTP 3.1 needs
+/// the mark.
 const COMMAND: u8 = 0x02;
 
 /// One way of a connection: the key, shared with the other way, and how far it has counted.
@@ -121,7 +122,7 @@ impl Sealer for CurveSealer {
         out: &mut BytesMut,
     ) -> Result<(), MechanismError> {
         let (counter, nonce) = self.0.next()?;
-        // Spent from here on, whatever follows: no number is ever used twice.
+        // R26-19, R26-54: spent from here on, whatever follows. No number is ever used twice.
         self.0.last = counter;
 
         let start = out.len();
