@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 
 use curvelink::{BindError, Context, EndpointError, Options, PeerAddress, Pull, Push};
-use curvelink_tests::support::{admitted, deadline, quick, texts};
+use curvelink_tests::support::{admitted, bind_tcp, deadline, number, quick, texts};
 
 #[tokio::test]
 async fn an_ipc_file_is_its_users_own_and_goes_with_its_socket() {
@@ -167,4 +167,40 @@ async fn one_socket_binds_and_connects_many_endpoints() {
     for _ in 0..40 {
         pull.recv().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_inproc_connection_that_was_taken_back_is_not_made_later() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let push = context.socket::<Push>(quick());
+    push.connect("inproc://later").unwrap();
+    push.disconnect("inproc://later").unwrap();
+    // It takes the place of the connection that was taken back.
+    let pull = context.socket::<Pull>(Options::new());
+    push.connect(&bind_tcp(&pull)).unwrap();
+    let late = context.socket::<Pull>(Options::new());
+    late.bind("inproc://later").unwrap();
+    assert!(late.peers().is_empty());
+    for i in 0..3 {
+        push.send(i.to_string()).await.unwrap();
+        assert_eq!(number(&pull.recv().await.unwrap()), i);
+    }
+    push.connect("inproc://later").unwrap();
+    assert_eq!(late.peers().len(), 1, "one that was not is");
+}
+
+#[tokio::test]
+async fn a_socket_that_is_closed_twice_frees_its_inproc_name_once() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let first = context.socket::<Pull>(Options::new());
+    first.bind("inproc://name").unwrap();
+    first.clone().close();
+    let second = context.socket::<Pull>(Options::new());
+    second.bind("inproc://name").unwrap();
+    drop(first);
+    let push = context.socket::<Push>(quick());
+    push.connect("inproc://name").unwrap();
+    assert_eq!(second.peers().len(), 1, "the name is the second's");
 }

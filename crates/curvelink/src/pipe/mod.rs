@@ -15,22 +15,32 @@ pub(crate) use self::outgoing::Outgoing;
 pub use self::statistics::{Drops, Statistics, Traffic};
 use crate::socket::core::{Core, Effect};
 
-/// A pipe of one socket; reused after the pipe is gone.
+/// A pipe of one socket. The generation tells it from earlier pipes in the same slot: what an
+/// inproc peer says of a pipe that is gone must not touch the one that has its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct PipeId(usize);
+pub(crate) struct PipeId {
+    slot: u32,
+    generation: u32,
+}
 
 impl PipeId {
     /// No pipe: the socket itself, as the owner of its own subscriptions.
-    pub(crate) const OWN: Self = Self(usize::MAX);
+    pub(crate) const OWN: Self = Self {
+        slot: u32::MAX,
+        generation: 0,
+    };
 
     #[cfg(test)]
     pub(crate) const fn new(index: usize) -> Self {
-        Self(index)
+        Self {
+            slot: index as u32,
+            generation: 0,
+        }
     }
 
     #[cfg(test)]
     pub(crate) const fn index(self) -> usize {
-        self.0
+        self.slot as usize
     }
 }
 
@@ -81,10 +91,37 @@ impl Pipe {
     }
 }
 
+/// A place for a pipe, used again and again.
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    pipe: Option<Pipe>,
+}
+
+impl Slot {
+    fn pipe(&self, generation: u32) -> Option<&Pipe> {
+        let pipe = self.pipe.as_ref();
+        pipe.filter(|_| self.generation == generation)
+    }
+
+    fn pipe_mut(&mut self, generation: u32) -> Option<&mut Pipe> {
+        let pipe = self.pipe.as_mut();
+        pipe.filter(|_| self.generation == generation)
+    }
+
+    /// Frees the slot if it is this generation's.
+    fn take(&mut self, generation: u32) -> Option<Pipe> {
+        let pipe = self.pipe.take_if(|_| self.generation == generation)?;
+        self.generation = self.generation.wrapping_add(1);
+        Some(pipe)
+    }
+}
+
 /// The pipes of a socket, and what touching them has to cause once the socket's lock is released.
 #[derive(Debug)]
 pub(crate) struct Pipes {
-    slots: Vec<Option<Pipe>>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
     owner: Weak<Core>,
     effects: Vec<Effect>,
     /// Pipes that came to their end while being read.
@@ -99,6 +136,7 @@ impl Pipes {
     pub(crate) fn new(owner: Weak<Core>) -> Self {
         Self {
             slots: Vec::new(),
+            free: Vec::new(),
             owner,
             effects: Vec::new(),
             ended: Vec::new(),
@@ -114,35 +152,38 @@ impl Pipes {
         incoming: Arc<Incoming>,
         reconnects: bool,
     ) -> PipeId {
-        let batch = VecDeque::new();
-        let pipe = Some(Pipe {
+        let pipe = Pipe {
             outlet,
             incoming,
-            batch,
+            batch: VecDeque::new(),
             peer: None,
             sender: None,
             reconnects,
             ending: false,
+        };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            self.slots.len() as u32 - 1
         });
-        let free = self
-            .slots
-            .iter()
-            .position(Option::is_none)
-            .unwrap_or(self.slots.len());
-        if free == self.slots.len() {
-            self.slots.push(pipe);
-        } else {
-            self.slots[free] = pipe;
+        let place = &mut self.slots[slot as usize];
+        place.pipe = Some(pipe);
+        PipeId {
+            slot,
+            generation: place.generation,
         }
-        PipeId(free)
     }
 
     fn pipe(&self, id: PipeId) -> Option<&Pipe> {
-        self.slots.get(id.0)?.as_ref()
+        self.slots.get(id.slot as usize)?.pipe(id.generation)
     }
 
     fn pipe_mut(&mut self, id: PipeId) -> Option<&mut Pipe> {
-        self.slots.get_mut(id.0)?.as_mut()
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        slot.pipe_mut(id.generation)
+    }
+
+    pub(crate) fn contains(&self, id: PipeId) -> bool {
+        self.pipe(id).is_some()
     }
 
     /// Joins an inproc pipe to its other end.
@@ -179,11 +220,8 @@ impl Pipes {
     }
 
     pub(crate) fn peers(&self) -> Vec<Arc<Peer>> {
-        self.slots
-            .iter()
-            .flatten()
-            .filter_map(|pipe| pipe.peer.clone())
-            .collect()
+        let pipes = self.slots.iter().filter_map(|slot| slot.pipe.as_ref());
+        pipes.filter_map(|pipe| pipe.peer.clone()).collect()
     }
 
     /// Hands a message to a pipe unless it is full or on its way out.
@@ -236,7 +274,8 @@ impl Pipes {
 
     /// The next message of a pipe, with its peer noted on it.
     pub(crate) fn read(&mut self, id: PipeId) -> Option<Message> {
-        let pipe = self.slots.get_mut(id.0)?.as_mut()?;
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        let pipe = slot.pipe_mut(id.generation)?;
         if pipe.batch.is_empty() {
             self.effects.extend(pipe.incoming.take(&mut pipe.batch));
         }
@@ -273,9 +312,11 @@ impl Pipes {
 
     /// Frees a pipe. An inproc peer is told.
     pub(crate) fn remove(&mut self, id: PipeId) {
-        let Some(pipe) = self.slots.get_mut(id.0).and_then(Option::take) else {
+        let slot = self.slots.get_mut(id.slot as usize);
+        let Some(pipe) = slot.and_then(|slot| slot.take(id.generation)) else {
             return;
         };
+        self.free.push(id.slot);
         pipe.incoming.close();
         if let Some(Outlet::Inproc { peer, pipe, .. }) = pipe.outlet {
             self.effects.push(Effect::Ended(peer, pipe));
@@ -287,13 +328,17 @@ impl Pipes {
             .slots
             .iter()
             .enumerate()
-            .filter(|(_, slot)| slot.is_some());
-        used.map(|(index, _)| PipeId(index)).collect()
+            .filter(|(_, slot)| slot.pipe.is_some());
+        used.map(|(index, slot)| PipeId {
+            slot: index as u32,
+            generation: slot.generation,
+        })
+        .collect()
     }
 
     /// What went through these pipes; the pattern may hold messages of its own beside.
     pub(crate) fn statistics(&self) -> Statistics {
-        let pipes = || self.slots.iter().flatten();
+        let pipes = || self.slots.iter().filter_map(|slot| slot.pipe.as_ref());
         let outgoing = pipes().map(|pipe| match &pipe.outlet {
             Some(Outlet::Link(outgoing)) => outgoing.messages(),
             Some(Outlet::Inproc { .. }) | None => 0,

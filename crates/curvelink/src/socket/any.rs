@@ -37,14 +37,8 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        close(&self.core, self.core.options.queues.linger);
+        self.core.close(later(self.core.options.queues.linger));
     }
-}
-
-fn close(core: &Core, linger: Duration) {
-    let names = lock(&core.book).names();
-    names.iter().for_each(|name| core.shared.names.unbind(name));
-    core.close(later(linger));
 }
 
 impl AnySocket {
@@ -111,10 +105,7 @@ impl AnySocket {
         let work = lock(&core.book)
             .remove(&named, bound)
             .ok_or(EndpointNotFound)?;
-        if bound {
-            core.shared.names.unbind_for(&named, core);
-        }
-        work.stop(core, later(core.options.queues.linger));
+        work.stop(core, &named, later(core.options.queues.linger));
         Ok(())
     }
 
@@ -248,7 +239,7 @@ impl AnySocket {
     /// Closes the socket for all its clones; what waits is written behind, within the linger
     /// time. To wait for it, use [`Context::shutdown`](crate::Context::shutdown).
     pub fn close(self) {
-        close(self.core(), self.core().options.queues.linger);
+        self.core().close(later(self.core().options.queues.linger));
     }
 }
 

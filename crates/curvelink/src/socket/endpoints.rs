@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crate::pipe::Outgoing;
+use crate::socket::core::Core;
 
 /// The endpoints of a socket, in the order they were added.
 #[derive(Debug, Default)]
@@ -58,14 +59,6 @@ impl Book {
         Some(self.entries.remove(index).work)
     }
 
-    pub(crate) fn names(&self) -> Vec<String> {
-        let names = self
-            .entries
-            .iter()
-            .filter(|entry| matches!(entry.work, Work::Name));
-        names.map(|entry| entry.endpoint.clone()).collect()
-    }
-
     /// Notes a connection that came to us, so that closing the socket ends it before it is ready.
     pub(crate) fn add_handshake(&mut self, outgoing: &Arc<Outgoing>) {
         if self.closed {
@@ -81,23 +74,21 @@ impl Book {
             .retain(|known| !std::ptr::eq(known.as_ptr(), Arc::as_ptr(outgoing)));
     }
 
-    /// Stops the listeners and the connections that are not ready; others end by their queues.
-    pub(crate) fn close(&mut self) {
+    /// Ends the connections that came to us and are not ready; gives what is to be stopped.
+    pub(crate) fn close(&mut self) -> Vec<(String, Work)> {
         self.closed = true;
         for outgoing in self.handshakes.iter().filter_map(Weak::upgrade) {
             outgoing.close(Instant::now());
         }
-        for entry in &self.entries {
-            if let Work::Listener(task) = &entry.work {
-                task.abort();
-            }
-        }
+        let entries = self.entries.drain(..);
+        entries.map(|entry| (entry.endpoint, entry.work)).collect()
     }
 }
 
 impl Work {
     /// Ends what goes on: a connection's waiting messages have until `deadline`.
-    pub(crate) fn stop(self, core: &crate::socket::core::Core, deadline: Instant) {
+    pub(crate) fn stop(self, core: &Core, endpoint: &str, deadline: Instant) {
+        core.shared.names.leave(endpoint, core, &self);
         match self {
             Self::Listener(task) => task.abort(),
             Self::Name => {}

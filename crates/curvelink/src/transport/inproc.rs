@@ -43,17 +43,22 @@ impl Names {
         lock(&self.0).get(endpoint)?.bound.as_ref()?.upgrade()
     }
 
-    pub(crate) fn unbind(&self, endpoint: &str) {
-        lock(&self.0).remove(endpoint);
-    }
-
-    /// Frees a name if it is this socket's.
-    pub(crate) fn unbind_for(&self, endpoint: &str, core: &Arc<Core>) {
-        if self
-            .bound(endpoint)
-            .is_some_and(|bound| Arc::ptr_eq(&bound, core))
-        {
-            self.unbind(endpoint);
+    /// Takes back a socket's part in a name: that it is bound, or that it waits for a binder.
+    pub(crate) fn leave(&self, endpoint: &str, core: &Core, work: &Work) {
+        let mut names = lock(&self.0);
+        let Some(name) = names.get_mut(endpoint) else {
+            return;
+        };
+        let ours = |other: &Weak<Core>| std::ptr::eq(other.as_ptr(), core);
+        match work {
+            Work::Name => name.bound = name.bound.take().filter(|bound| !ours(bound)),
+            Work::Inproc(pipe) => name
+                .waiting
+                .retain(|waiting| !ours(&waiting.core) || waiting.pipe != *pipe),
+            _ => {}
+        }
+        if name.bound.is_none() && name.waiting.is_empty() {
+            names.remove(endpoint);
         }
     }
 }
@@ -73,8 +78,8 @@ pub(super) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, Bi
         name.bound = Some(Arc::downgrade(core));
         std::mem::take(&mut name.waiting)
     };
-    if lock(&core.book).add(text.clone(), Work::Name).is_err() {
-        core.shared.names.unbind(&text);
+    if let Err(work) = lock(&core.book).add(text.clone(), Work::Name) {
+        core.shared.names.leave(&text, core, &work);
         return Err(BindError::Closed);
     }
     core.emit(&text.into(), None, LinkEventKind::Listening);

@@ -75,7 +75,7 @@ pub(crate) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, Bi
     let task = listen::spawn(core, listener, &bound);
     let added = lock(&core.book).add(bound.to_string(), Work::Listener(task.abort_handle()));
     if let Err(work) = added {
-        work.stop(core, std::time::Instant::now());
+        work.stop(core, &bound.to_string(), std::time::Instant::now());
         return Err(BindError::Closed);
     }
     Ok(bound)

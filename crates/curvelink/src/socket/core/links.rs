@@ -83,15 +83,19 @@ impl Core {
 
     pub(crate) fn readable(&self, pipe: PipeId) {
         self.with(|state| {
-            state.pattern.readable(pipe, &mut state.pipes);
-            state.wake(Interest::Message);
+            if state.pipes.contains(pipe) {
+                state.pattern.readable(pipe, &mut state.pipes);
+                state.wake(Interest::Message);
+            }
         });
     }
 
     pub(crate) fn writable(&self, pipe: PipeId) {
         self.with(|state| {
-            state.pattern.writable(pipe);
-            state.wake(Interest::Room);
+            if state.pipes.contains(pipe) {
+                state.pattern.writable(pipe);
+                state.wake(Interest::Room);
+            }
         });
     }
 
@@ -104,6 +108,9 @@ impl Core {
         prefix: &Bytes,
     ) -> Result<(), Reason> {
         self.with(|state| {
+            if !state.pipes.contains(pipe) {
+                return Ok(());
+            }
             state
                 .pattern
                 .subscription(pipe, subscribe, prefix, &mut state.pipes)?;

@@ -179,7 +179,10 @@ impl Core {
 
     /// Ends every link: what waits to be written has until `deadline`.
     pub(crate) fn close(&self, deadline: Instant) {
-        lock(&self.book).close();
+        let endpoints = lock(&self.book).close();
+        for (endpoint, work) in endpoints {
+            work.stop(self, &endpoint, deadline);
+        }
         self.with(|state| {
             state.closed = true;
             for pipe in state.pipes.ids() {
