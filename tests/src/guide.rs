@@ -21,4 +21,19 @@ pages! {
     req_rep = "req-rep.md",
     dealer_router = "dealer-router.md",
     pair = "pair.md",
+    security = "security.md",
+}
+
+/// The fenced blocks of a page in order: what stands behind the fence, and the text.
+#[must_use]
+pub fn blocks(page: &str) -> Vec<(&str, String)> {
+    let mut lines = page.lines();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let body = lines.by_ref().take_while(|line| *line != "```");
+            found.push((language, body.map(|line| format!("{line}\n")).collect()));
+        }
+    }
+    found
 }

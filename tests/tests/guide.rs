@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use curvelink_tests::guide::PAGES;
+use curvelink_tests::guide::{PAGES, blocks};
 
 /// Pages of tables alone.
 const WITHOUT_EXAMPLES: &[&str] = &["coming-from.md"];
@@ -23,19 +23,6 @@ fn pages() -> BTreeSet<String> {
     files
         .map(|file| file.unwrap().file_name().into_string().unwrap())
         .collect()
-}
-
-/// The fenced blocks of a page: what stands behind the fence, and the text.
-fn blocks(text: &str) -> Vec<(&str, String)> {
-    let mut lines = text.lines();
-    let mut found = Vec::new();
-    while let Some(line) = lines.next() {
-        if let Some(language) = line.strip_prefix("```") {
-            let body = lines.by_ref().take_while(|line| *line != "```");
-            found.push((language, body.map(|line| format!("{line}\n")).collect()));
-        }
-    }
-    found
 }
 
 /// A page without its blocks.

@@ -1,6 +1,7 @@
 //! Tests of the program from outside: what a shell sees.
 
 mod evidence;
+mod guide;
 mod hub;
 mod key;
 mod q1;
