@@ -22,6 +22,9 @@ pages! {
     dealer_router = "dealer-router.md",
     pair = "pair.md",
     security = "security.md",
+    links = "links.md",
+    around = "around.md",
+    questions = "questions.md",
 }
 
 /// The fenced blocks of a page in order: what stands behind the fence, and the text.
