@@ -6,6 +6,9 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+/// Longest name of a network interface that every system takes, octets.
+const MAX_ZONE: usize = 15;
+
 /// Longest path of a Unix socket that every system takes, octets.
 const MAX_IPC_PATH: usize = 107;
 
@@ -16,14 +19,17 @@ const MAX_NAME: usize = 255;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
-    /// `tcp://host:port`.
+    /// `tcp://host:port`, or `tcp://source:port;host:port` to connect from a source.
     Tcp {
+        /// Where the connection comes from; for connecting only.
+        source: Option<Source>,
         /// What stands before the last colon.
         host: Host,
         /// The port; 0 (written `*` or `0`) lets the system choose one and is for binding only.
         port: u16,
     },
-    /// `ipc://path`, or `ipc://@name` for a name in Linux' abstract namespace.
+    /// `ipc://path`, or `ipc://@name` for a name in Linux' abstract namespace. `*` lets the library
+    /// choose a path and is for binding only.
     Ipc(String),
     /// `inproc://name`, within one context.
     Inproc(String),
@@ -37,8 +43,26 @@ pub enum Host {
     Any,
     /// An address: `127.0.0.1`, `[::1]`.
     Ip(IpAddr),
+    /// An IPv6 address that means something on one network interface only: `[fe80::1%eth0]`
+    /// (RFC 4007).
+    Zoned {
+        /// The address.
+        ip: Ipv6Addr,
+        /// The interface, by name or by number; 1 to 15 octets.
+        zone: String,
+    },
     /// A host name, resolved at every attempt to connect, or a network interface to bind to.
     Name(String),
+}
+
+/// The local end of a connection that a socket makes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Source {
+    /// An address of this machine, or a network interface.
+    pub host: Host,
+    /// The local port; 0 (written `*`, `0` or not at all) lets the system choose one.
+    pub port: u16,
 }
 
 /// Why a text is not an endpoint.
@@ -54,6 +78,9 @@ pub enum EndpointError {
     /// The host is missing or has characters that no host has.
     #[error("the host of a tcp endpoint is a name, an IPv4 address, [IPv6] or *")]
     Host,
+    /// What stands before the semicolon is no address and no interface.
+    #[error("the source of a tcp endpoint is an address or an interface: tcp://SOURCE;HOST:PORT")]
+    Source,
     /// The path of an ipc endpoint is empty or too long.
     #[error("the path of an ipc endpoint has 1 to 107 octets")]
     Path,
@@ -77,9 +104,7 @@ impl Endpoint {
                 host: Host::Name(name),
                 ..
             } => name.eq_ignore_ascii_case("localhost"),
-            Self::Tcp {
-                host: Host::Any, ..
-            } => false,
+            Self::Tcp { .. } => false,
             Self::Ipc(_) | Self::Inproc(_) => true,
         }
     }
@@ -104,18 +129,38 @@ impl FromStr for Endpoint {
 }
 
 fn tcp(text: &str) -> Result<Endpoint, EndpointError> {
-    let (host, port) = text.rsplit_once(':').ok_or(EndpointError::Port)?;
-    let port = match port {
-        "*" => 0,
-        digits if digits.bytes().all(|octet| octet.is_ascii_digit()) => {
-            digits.parse().map_err(|_| EndpointError::Port)?
-        }
-        _ => return Err(EndpointError::Port),
+    let (source, target) = match text.rsplit_once(';') {
+        Some((source, target)) => (Some(source_of(source)?), target),
+        None => (None, text),
     };
+    let (host, port) = target.rsplit_once(':').ok_or(EndpointError::Port)?;
     Ok(Endpoint::Tcp {
+        source,
+        port: port_of(port)?,
         host: host_of(host)?,
-        port,
     })
+}
+
+fn source_of(text: &str) -> Result<Source, EndpointError> {
+    // The colons of an IPv6 address are within its brackets.
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port_of(port)?),
+        _ => (text, 0),
+    };
+    match host_of(host).map_err(|_| EndpointError::Source)? {
+        Host::Any => Err(EndpointError::Source),
+        host => Ok(Source { host, port }),
+    }
+}
+
+fn port_of(text: &str) -> Result<u16, EndpointError> {
+    match text {
+        "*" => Ok(0),
+        digits if digits.bytes().all(|octet| octet.is_ascii_digit()) => {
+            digits.parse().map_err(|_| EndpointError::Port)
+        }
+        _ => Err(EndpointError::Port),
+    }
 }
 
 fn host_of(text: &str) -> Result<Host, EndpointError> {
@@ -124,39 +169,61 @@ fn host_of(text: &str) -> Result<Host, EndpointError> {
     }
     if let Some(inner) = text.strip_prefix('[') {
         let inner = inner.strip_suffix(']').ok_or(EndpointError::Host)?;
-        let ip = inner.parse::<Ipv6Addr>().map_err(|_| EndpointError::Host)?;
-        return Ok(Host::Ip(ip.into()));
+        return ipv6_of(inner).ok_or(EndpointError::Host);
     }
     if let Ok(ip) = text.parse::<Ipv4Addr>() {
         return Ok(Host::Ip(ip.into()));
     }
-    let plausible = (1..=MAX_NAME).contains(&text.len())
-        && text
-            .bytes()
-            .all(|octet| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet));
-    if plausible {
+    if is_name(text, MAX_NAME) {
         Ok(Host::Name(text.to_owned()))
     } else {
         Err(EndpointError::Host)
     }
 }
 
+fn ipv6_of(text: &str) -> Option<Host> {
+    match text.split_once('%') {
+        None => Some(Host::Ip(text.parse::<Ipv6Addr>().ok()?.into())),
+        Some((ip, zone)) => is_name(zone, MAX_ZONE).then_some(Host::Zoned {
+            ip: ip.parse().ok()?,
+            zone: zone.to_owned(),
+        }),
+    }
+}
+
+/// Whether hosts and interfaces may have this name.
+fn is_name(text: &str, longest: usize) -> bool {
+    (1..=longest).contains(&text.len())
+        && text
+            .bytes()
+            .all(|octet| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet))
+}
+
 /// Writes what [`FromStr`] reads.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } => {
+            Self::Tcp { source, host, port } => {
                 f.write_str("tcp://")?;
-                match host {
-                    Host::Any => f.write_str("*")?,
-                    Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]")?,
-                    Host::Ip(ip) => write!(f, "{ip}")?,
-                    Host::Name(name) => f.write_str(name)?,
+                if let Some(source) = source {
+                    write!(f, "{}:{};", source.host, source.port)?;
                 }
-                write!(f, ":{port}")
+                write!(f, "{host}:{port}")
             }
             Self::Ipc(path) => write!(f, "ipc://{path}"),
             Self::Inproc(name) => write!(f, "inproc://{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Ip(ip) => write!(f, "{ip}"),
+            Self::Zoned { ip, zone } => write!(f, "[{ip}%{zone}]"),
+            Self::Name(name) => f.write_str(name),
         }
     }
 }
@@ -173,6 +240,10 @@ mod tests {
             "tcp://ci.example.org:65535",
             "tcp://*:0",
             "tcp://eth0:5570",
+            "tcp://[fe80::1%eth0]:5570",
+            "tcp://127.0.0.1:0;example.org:1",
+            "tcp://[::1]:7000;[::1]:1",
+            "tcp://eth0:0;10.0.0.1:1",
             "ipc:///run/x.sock",
             "ipc://@abstract",
             "inproc://zeromq.zap.01",
@@ -184,10 +255,19 @@ mod tests {
         assert_eq!(
             wildcard,
             Endpoint::Tcp {
+                source: None,
                 host: Host::Any,
                 port: 0
             }
         );
+        for (short, long) in [
+            ("tcp://10.0.0.1;h:1", "tcp://10.0.0.1:0;h:1"),
+            ("tcp://[::1];h:1", "tcp://[::1]:0;h:1"),
+            ("tcp://eth0:*;h:1", "tcp://eth0:0;h:1"),
+        ] {
+            let endpoint: Endpoint = short.parse().unwrap();
+            assert_eq!(endpoint.to_string(), long);
+        }
     }
 
     #[test]
@@ -210,6 +290,18 @@ mod tests {
             ("tcp://[h]:1", Host),
             ("tcp://a b:1", Host),
             ("tcp://a/b:1", Host),
+            ("tcp://[fe80::1%]:1", Host),
+            ("tcp://[fe80::1%eth0/1]:1", Host),
+            ("tcp://[fe80::1%sixteen-octets-0]:1", Host),
+            ("tcp://[10.0.0.1%eth0]:1", Host),
+            ("tcp://fe80::1%eth0:1", Host),
+            ("tcp://;h:1", Source),
+            ("tcp://*:0;h:1", Source),
+            ("tcp://a b;h:1", Source),
+            ("tcp://[::1;h:1", Source),
+            ("tcp://h:1;", Port),
+            ("tcp://h:x;h:1", Port),
+            ("tcp://h:1;h", Port),
             ("ipc://", Path),
             ("inproc://", Name),
         ] {
@@ -240,6 +332,9 @@ mod tests {
             "tcp://0.0.0.0:1",
             "tcp://[::]:1",
             "tcp://10.0.0.1:1",
+            "tcp://[::1%eth0]:1",
+            "tcp://127.0.0.1:0;10.0.0.1:1",
+            "tcp://lo:1",
         ] {
             assert!(!remote.parse::<Endpoint>().unwrap().is_local(), "{remote}");
         }

@@ -32,7 +32,7 @@ pub mod z85;
 pub mod zap;
 
 pub use crate::backlog::Backlog;
-pub use crate::endpoint::{Endpoint, EndpointError, Host};
+pub use crate::endpoint::{Endpoint, EndpointError, Host, Source};
 pub use crate::engine::config::{EngineConfig, Heartbeat, Limits, OnDeny};
 pub use crate::engine::outbound::Written;
 pub use crate::engine::{Engine, Event};

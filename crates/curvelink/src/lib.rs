@@ -48,8 +48,8 @@ pub use curvelink_proto::{
     EntropyError, Fingerprint, Frame, FrameFlags, Handshake, HandshakeCx, Host, KeyError, KeyPair,
     LinkEvent, LinkEventKind, Mechanism, MechanismError, MechanismName, Message, Metadata, Null,
     OnDeny, Opener, OsEntropy, Password, Peer, PeerAddress, Plain, Properties, Protection,
-    PublicKey, Ready, Reason, Refusal, Rights, Sealer, SecretKey, Side, SocketType, Stage, Step,
-    Topics, ZapHandler, ZapReply, ZapRequest, ZapStatus, z85,
+    PublicKey, Ready, Reason, Refusal, Rights, Sealer, SecretKey, Side, SocketType, Source, Stage,
+    Step, Topics, ZapHandler, ZapReply, ZapRequest, ZapStatus, z85,
 };
 
 pub use crate::context::Context;

@@ -12,7 +12,7 @@ use self::links::Links;
 use self::pattern::Pattern;
 use self::queues::Queues;
 use self::security::Security;
-use self::transport::Transport;
+pub(crate) use self::transport::{Tcp, Transport};
 use crate::error::RefusedEndpoint;
 
 /// What a socket is told when it is made. Every method takes and gives the whole value.
@@ -46,10 +46,7 @@ impl Options {
         if self.security.zap_domain.len() > 255 {
             return Err(RefusedEndpoint::Option("zap_domain"));
         }
-        if self.transport.max_handshakes == 0 {
-            return Err(RefusedEndpoint::Option("max_handshakes"));
-        }
-        Ok(())
+        self.transport.check().map_err(RefusedEndpoint::Option)
     }
 
     /// Whether a verdict is asked on each peer.
@@ -57,6 +54,11 @@ impl Options {
         let security = &self.security;
         let null = security.mechanism.name() == MechanismName::NULL;
         security.mechanism.properties().asks_policy || !security.zap_domain.is_empty() && null
+    }
+
+    /// Whether what is sent may be seen beyond this host: it is sealed, or the override was written.
+    pub(crate) fn may_leave_this_host(&self) -> bool {
+        self.security.mechanism.properties().confidential || self.security.clear_text
     }
 
     pub(crate) fn engine_config(&self, kind: SocketType) -> EngineConfig {

@@ -91,9 +91,10 @@ impl Dial {
     /// Names are resolved anew at every attempt: the address behind one may have changed.
     async fn open(&self) -> io::Result<(transport::BoxStream, curvelink_proto::PeerAddress)> {
         let options = &self.core.options;
-        let confidential = options.security.mechanism.properties().confidential;
-        let local = !confidential && !options.security.clear_text;
-        let open = transport::open(&self.endpoint, local);
+        let open = async {
+            let route = transport::Route::find(&self.endpoint).await?;
+            route.open(options).await
+        };
         tokio::time::timeout(options.links.connect_timeout, open)
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))

@@ -1,16 +1,19 @@
 //! Transports: how endpoints become streams of octets, or, within a context, pipes.
 
+mod address;
 pub(crate) mod inproc;
 mod ipc;
 mod tcp;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use curvelink_proto::{Endpoint, Host, PeerAddress};
+use curvelink_proto::{Endpoint, Host, PeerAddress, Source};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::{BindError, ConnectError, RefusedEndpoint};
+use crate::options::Options;
 use crate::session::{dial, listen};
 use crate::socket::core::Core;
 use crate::socket::endpoints::Work;
@@ -28,7 +31,7 @@ pub(crate) type BoxStream = Box<dyn Stream>;
 /// A listening socket of either transport.
 #[derive(Debug)]
 pub(crate) enum Listener {
-    Tcp(tokio::net::TcpListener),
+    Tcp(tcp::Listener),
     #[cfg(unix)]
     Ipc(ipc::Listener),
 }
@@ -36,7 +39,10 @@ pub(crate) enum Listener {
 impl Listener {
     pub(crate) async fn accept(&self) -> io::Result<(BoxStream, PeerAddress)> {
         match self {
-            Self::Tcp(listener) => tcp::accept(listener).await,
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                Ok((Box::new(stream), address))
+            }
             #[cfg(unix)]
             Self::Ipc(listener) => listener.accept().await,
         }
@@ -48,30 +54,51 @@ impl Listener {
 #[error("the name leads beyond this host, where clear text may not go")]
 pub(crate) struct ClearText;
 
-/// Opens a stream. A name that leads beyond this host is refused where clear text may not go.
-pub(crate) async fn open(endpoint: &Endpoint, local: bool) -> io::Result<(BoxStream, PeerAddress)> {
-    match endpoint {
-        Endpoint::Tcp { host, port } => tcp::connect(host, *port, local).await,
-        #[cfg(unix)]
-        Endpoint::Ipc(path) => ipc::connect(path).await,
-        _ => Err(io::ErrorKind::Unsupported.into()),
+/// Where an attempt to connect goes, once names are resolved.
+pub(crate) enum Route<'a> {
+    Tcp {
+        addresses: Vec<SocketAddr>,
+        source: Option<&'a Source>,
+    },
+    #[cfg(unix)]
+    Ipc(&'a str),
+}
+
+impl<'a> Route<'a> {
+    pub(crate) async fn find(endpoint: &'a Endpoint) -> io::Result<Self> {
+        match endpoint {
+            Endpoint::Tcp { source, host, port } => Ok(Self::Tcp {
+                addresses: address::remote(host, *port).await?,
+                source: source.as_ref(),
+            }),
+            #[cfg(unix)]
+            Endpoint::Ipc(path) => Ok(Self::Ipc(path)),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Opens a stream. An address beyond this host is refused where clear text may not go.
+    pub(crate) async fn open(self, options: &Options) -> io::Result<(BoxStream, PeerAddress)> {
+        match self {
+            Self::Tcp { addresses, source } => {
+                let local = !options.may_leave_this_host();
+                let tcp = &options.transport.tcp;
+                let (stream, peer) = tcp::connect(addresses, source, tcp, local).await?;
+                Ok((Box::new(stream), peer))
+            }
+            #[cfg(unix)]
+            Self::Ipc(path) => ipc::connect(path).await,
+        }
     }
 }
 
 pub(crate) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
     core.options.check(core.kind)?;
-    check_clear_text(core, endpoint)?;
     if let Endpoint::Inproc(_) = endpoint {
         return inproc::bind(core, endpoint);
     }
-    check_policy(core)?;
     let _entered = core.shared.runtime.enter();
-    let (listener, bound) = match endpoint {
-        Endpoint::Tcp { host, port } => tcp::listen(host, *port, core.options.transport.backlog)?,
-        #[cfg(unix)]
-        Endpoint::Ipc(path) => ipc::listen(path, &core.options)?,
-        _ => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
-    };
+    let (listener, bound) = listen(core, endpoint)?;
     let task = listen::spawn(core, listener, &bound);
     let added = lock(&core.book).add(bound.to_string(), Work::Listener(task.abort_handle()));
     if let Err(work) = added {
@@ -81,9 +108,33 @@ pub(crate) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, Bi
     Ok(bound)
 }
 
+fn listen(core: &Core, endpoint: &Endpoint) -> Result<(Listener, Endpoint), BindError> {
+    match endpoint {
+        Endpoint::Tcp {
+            source: None,
+            host,
+            port,
+        } => {
+            let options = &core.options.transport;
+            let address = tcp::bind_address(host, *port, &options.tcp)?;
+            check_clear_text(core, address.ip().to_canonical().is_loopback())?;
+            check_policy(core)?;
+            let (listener, bound) = tcp::listen(address, *host == Host::Any, options)?;
+            Ok((Listener::Tcp(listener), bound))
+        }
+        Endpoint::Tcp { .. } => Err(BindError::Host),
+        #[cfg(unix)]
+        Endpoint::Ipc(path) => {
+            check_policy(core)?;
+            ipc::listen(path, &core.options)
+        }
+        _ => Err(io::Error::from(io::ErrorKind::Unsupported).into()),
+    }
+}
+
 pub(crate) fn connect(core: &Arc<Core>, endpoint: &Endpoint) -> Result<(), ConnectError> {
     core.options.check(core.kind)?;
-    check_clear_text(core, endpoint)?;
+    check_clear_text(core, is_local(core, endpoint))?;
     match endpoint {
         Endpoint::Tcp {
             host: Host::Any, ..
@@ -104,10 +155,16 @@ pub(crate) fn connect(core: &Arc<Core>, endpoint: &Endpoint) -> Result<(), Conne
     Ok(())
 }
 
+/// Whether a connection to the endpoint stays on this host. Bound to an interface, even a
+/// loopback address may lead out.
+fn is_local(core: &Core, endpoint: &Endpoint) -> bool {
+    let device = &core.options.transport.tcp.device;
+    endpoint.is_local() && (device.is_empty() || !matches!(endpoint, Endpoint::Tcp { .. }))
+}
+
 /// Clear text stays on this host unless the override was written.
-fn check_clear_text(core: &Core, endpoint: &Endpoint) -> Result<(), RefusedEndpoint> {
-    let confidential = core.options.security.mechanism.properties().confidential;
-    if confidential || endpoint.is_local() || core.options.security.clear_text {
+fn check_clear_text(core: &Core, local: bool) -> Result<(), RefusedEndpoint> {
+    if local || core.options.may_leave_this_host() {
         Ok(())
     } else {
         Err(RefusedEndpoint::ClearText)
