@@ -47,4 +47,12 @@ impl Pattern for Dealer {
     fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
         Ok(self.incoming.recv(pipes).map(|(_, message)| message))
     }
+
+    fn can_send(&mut self, pipes: &Pipes) -> bool {
+        self.out.has_room(pipes)
+    }
+
+    fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
+        self.incoming.has_message(pipes, |_, _| true)
+    }
 }

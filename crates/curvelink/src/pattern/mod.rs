@@ -56,6 +56,13 @@ pub(crate) trait Pattern: fmt::Debug + Send {
         0
     }
 
+    /// Whether [`send`](Self::send) would take a message now, as far as that is known before the
+    /// message is: a ROUTER cannot tell of the one peer that it will be for.
+    fn can_send(&mut self, pipes: &Pipes) -> bool;
+
+    /// Whether [`recv`](Self::recv) would give a message now. What it would discard may go.
+    fn can_recv(&mut self, pipes: &mut Pipes) -> bool;
+
     /// A peer subscribes, or cancels (publishers). A reason cuts the link.
     fn subscription(
         &mut self,

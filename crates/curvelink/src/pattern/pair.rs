@@ -50,4 +50,13 @@ impl Pattern for Pair {
         let all = self.leaving.iter().chain(&self.pipe);
         Ok(all.copied().find_map(|pipe| pipes.read(pipe)))
     }
+
+    fn can_send(&mut self, pipes: &Pipes) -> bool {
+        self.pipe.is_some_and(|pipe| pipes.has_room(pipe))
+    }
+
+    fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
+        let mut all = self.leaving.iter().chain(&self.pipe);
+        all.any(|pipe| pipes.peek(*pipe).is_some())
+    }
 }

@@ -109,6 +109,17 @@ impl Pattern for Publish {
         self.pending.as_ref().map_or(0, VecDeque::len)
     }
 
+    /// Always: a peer without room loses the message.
+    fn can_send(&mut self, _: &Pipes) -> bool {
+        true
+    }
+
+    fn can_recv(&mut self, _: &mut Pipes) -> bool {
+        self.pending
+            .as_ref()
+            .is_some_and(|pending| !pending.is_empty())
+    }
+
     fn subscription(
         &mut self,
         pipe: PipeId,

@@ -41,4 +41,12 @@ impl Pattern for Push {
     fn recv(&mut self, _: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
         Ok(None)
     }
+
+    fn can_send(&mut self, pipes: &Pipes) -> bool {
+        self.out.has_room(pipes)
+    }
+
+    fn can_recv(&mut self, _: &mut Pipes) -> bool {
+        false
+    }
 }

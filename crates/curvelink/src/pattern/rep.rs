@@ -93,4 +93,22 @@ impl Pattern for Rep {
         }
         Ok(None)
     }
+
+    /// Whenever it is our turn: a peer that does not take its reply loses it.
+    fn can_send(&mut self, _: &Pipes) -> bool {
+        self.request.is_some()
+    }
+
+    fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
+        self.request.is_none()
+            && self
+                .incoming
+                .has_message(pipes, |_, message| is_request(message))
+    }
+}
+
+/// A delimiter and a body (RFC 28).
+fn is_request(message: &Message) -> bool {
+    let mut frames = message.iter();
+    frames.any(|frame| frame.is_empty()) && frames.next().is_some()
 }

@@ -75,12 +75,29 @@ impl Pattern for Req {
         };
         // What comes from others, or without the delimiter, is no reply (RFC 28: discard).
         while let Some((pipe, mut message)) = self.incoming.recv(pipes) {
-            let delimited = message.pop_front().is_some_and(|frame| frame.is_empty());
-            if asked == Some(pipe) && delimited && !message.is_empty() {
+            if is_reply(asked, pipe, &message) {
+                message.pop_front();
                 self.turn = Turn::Ours;
                 return Ok(Some(message));
             }
         }
         Ok(None)
     }
+
+    fn can_send(&mut self, pipes: &Pipes) -> bool {
+        matches!(self.turn, Turn::Ours) && self.out.has_room(pipes)
+    }
+
+    fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
+        let Turn::Theirs(asked) = self.turn else {
+            return false;
+        };
+        self.incoming
+            .has_message(pipes, |pipe, message| is_reply(asked, pipe, message))
+    }
+}
+
+fn is_reply(asked: Option<PipeId>, pipe: PipeId, message: &Message) -> bool {
+    let delimited = message.first().is_some_and(|frame| frame.is_empty());
+    asked == Some(pipe) && delimited && message.len() > 1
 }

@@ -114,4 +114,15 @@ impl Pattern for Router {
         message.push_front(id);
         Ok(Some(message))
     }
+
+    /// Always, where a peer without room loses the message; where it does not, once any has room.
+    fn can_send(&mut self, pipes: &Pipes) -> bool {
+        // Every one is asked: each that has no room tells once it has.
+        let room = self.by_id.values().filter(|pipe| pipes.has_room(**pipe));
+        !self.mandatory || room.count() > 0
+    }
+
+    fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
+        self.incoming.has_message(pipes, |_, _| true)
+    }
 }

@@ -30,13 +30,13 @@ impl Subscribe {
             filter,
         }
     }
+}
 
-    fn matches(&self, message: &Message) -> bool {
-        let topic = message.first().map(|frame| &frame[..]).unwrap_or_default();
-        let mut found = false;
-        self.wanted.matching(topic, |_| found = true);
-        found
-    }
+fn matches(wanted: &Subscriptions, message: &Message) -> bool {
+    let topic = message.first().map(|frame| &frame[..]).unwrap_or_default();
+    let mut found = false;
+    wanted.matching(topic, |_| found = true);
+    found
 }
 
 impl Pattern for Subscribe {
@@ -84,12 +84,23 @@ impl Pattern for Subscribe {
 
     fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
         while let Some((_, message)) = self.incoming.recv(pipes) {
-            if !self.filter || self.matches(&message) {
+            if !self.filter || matches(&self.wanted, &message) {
                 return Ok(Some(message));
             }
             pipes.drops.not_subscribed += 1;
         }
         Ok(None)
+    }
+
+    /// XSUB, always: a publisher without room loses the message. SUB has nothing to send.
+    fn can_send(&mut self, _: &Pipes) -> bool {
+        !self.filter
+    }
+
+    fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
+        let (filter, wanted) = (self.filter, &self.wanted);
+        self.incoming
+            .has_message(pipes, |_, message| !filter || matches(wanted, message))
     }
 
     fn subscribe(&mut self, prefix: Bytes, subscribe: bool, pipes: &mut Pipes) {

@@ -66,6 +66,35 @@ impl Turns {
         Err(message)
     }
 
+    /// Whether [`send`](Self::send) would find a pipe with room.
+    pub(crate) fn has_room(&mut self, pipes: &Pipes) -> bool {
+        while self.active > 0 {
+            if pipes.has_room(self.pipes[self.next]) {
+                return true;
+            }
+            self.deactivate(self.next);
+        }
+        false
+    }
+
+    /// Whether there is a message that the pattern would give to the application; those in front
+    /// of it that it would not are dropped.
+    pub(crate) fn has_message(
+        &mut self,
+        pipes: &mut Pipes,
+        given: impl Fn(PipeId, &Message) -> bool,
+    ) -> bool {
+        while self.active > 0 {
+            let pipe = self.pipes[self.next];
+            match pipes.peek(pipe).map(|message| given(pipe, message)) {
+                Some(true) => return true,
+                Some(false) => drop(self.recv(pipes)),
+                None => self.deactivate(self.next),
+            }
+        }
+        false
+    }
+
     /// The next message, and the pipe that it came by.
     pub(crate) fn recv(&mut self, pipes: &mut Pipes) -> Option<(PipeId, Message)> {
         while self.active > 0 {

@@ -118,10 +118,25 @@ impl Incoming {
         }
     }
 
-    fn push(&self, state: &mut State, message: Message) -> Result<(), Message> {
+    /// Whether a message of an inproc peer would be accepted; if not, the peer is told once it
+    /// would.
+    pub(crate) fn has_room(&self, writer: &Weak<Core>, pipe: PipeId) -> bool {
+        let mut state = lock(&self.state);
+        if state.closed || self.full(&state) {
+            state.writer = Writer::Inproc(writer.clone(), pipe);
+            return false;
+        }
+        true
+    }
+
+    fn full(&self, state: &State) -> bool {
         let messages = state.queue.len() + state.held;
         let octets = state.octets + state.held_octets;
-        if messages >= state.max_messages || (octets >= self.max_octets && messages > 0) {
+        messages >= state.max_messages || (octets >= self.max_octets && messages > 0)
+    }
+
+    fn push(&self, state: &mut State, message: Message) -> Result<(), Message> {
+        if self.full(state) {
             return Err(message);
         }
         state.octets += message.octets();

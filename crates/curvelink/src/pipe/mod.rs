@@ -256,6 +256,18 @@ impl Pipes {
         }
     }
 
+    /// Whether a pipe would take a message now; if not, it tells once there is room.
+    pub(crate) fn has_room(&self, id: PipeId) -> bool {
+        let Some(pipe) = self.pipe(id).filter(|pipe| !pipe.ending) else {
+            return false;
+        };
+        match &pipe.outlet {
+            None => false,
+            Some(Outlet::Link(outgoing)) => outgoing.has_room(),
+            Some(Outlet::Inproc { queue, .. }) => queue.has_room(&self.owner, id),
+        }
+    }
+
     /// Tells a publisher what this socket subscribes to.
     pub(crate) fn subscribe(&mut self, id: PipeId, prefix: &[u8], subscribe: bool) {
         let Some(pipe) = self.pipe_mut(id) else {
@@ -270,6 +282,18 @@ impl Pipes {
                 self.effects.push(effect);
             }
         }
+    }
+
+    /// The next message of a pipe, which stays.
+    pub(crate) fn peek(&mut self, id: PipeId) -> Option<&Message> {
+        let pipe = self.slots.get_mut(id.0)?.as_mut()?;
+        if pipe.batch.is_empty() {
+            self.effects.extend(pipe.incoming.take(&mut pipe.batch));
+        }
+        if pipe.batch.is_empty() && pipe.ending {
+            self.ended.push(id);
+        }
+        pipe.batch.front()
     }
 
     /// The next message of a pipe, with its peer noted on it.

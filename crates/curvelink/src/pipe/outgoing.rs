@@ -59,15 +59,27 @@ impl Outgoing {
     /// accepted when nothing else waits.
     pub(crate) fn try_write(&self, message: &Message) -> bool {
         let mut state = lock(&self.state);
+        if !self.room(&mut state) {
+            return false;
+        }
+        state.octets += state.backlog.push(message);
+        state.messages += 1;
+        wake(state.reader.take(), state);
+        true
+    }
+
+    /// Whether a message would be accepted; if not, the socket is told once it would.
+    pub(crate) fn has_room(&self) -> bool {
+        self.room(&mut lock(&self.state))
+    }
+
+    fn room(&self, state: &mut State) -> bool {
         let full = state.messages >= self.max_messages
             || (state.octets >= self.max_octets && state.messages > 0);
         if full || state.closing.is_some() {
             state.full = true;
             return false;
         }
-        state.octets += state.backlog.push(message);
-        state.messages += 1;
-        wake(state.reader.take(), state);
         true
     }
 

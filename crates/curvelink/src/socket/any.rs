@@ -159,11 +159,8 @@ impl AnySocket {
     /// # Cancel safety
     /// A message is taken only by a future that becomes ready: dropping it before loses nothing.
     pub async fn recv(&self) -> Result<Message, RecvError> {
-        let mut receiving = Receiving {
-            core: self.core(),
-            waiter: None,
-        };
-        let recv = poll_fn(|cx| receiving.poll(cx));
+        let mut waiting = Waiting::new(self.core());
+        let recv = poll_fn(|cx| waiting.core.poll_recv(&mut waiting.waiter, cx));
         match self.core().options.queues.recv_timeout {
             None => recv.await,
             Some(time) => self
@@ -181,7 +178,11 @@ impl AnySocket {
         self.core().try_recv()?.ok_or(TryRecvError::Empty)
     }
 
-    async fn within<T>(&self, time: Duration, future: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn within<T>(
+        &self,
+        time: Duration,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
         // The timer lives in the context's runtime, whoever polls it.
         let sleep = {
             let _entered = self.core().shared.runtime.enter();
@@ -195,14 +196,11 @@ impl AnySocket {
     }
 
     pub(crate) async fn wait_for_subscribers(&self, topic: Bytes, count: usize) {
-        let mut watching = Watching {
-            core: self.core(),
-            waiter: None,
-        };
+        let mut waiting = Waiting::new(self.core());
         poll_fn(|cx| {
-            watching
+            waiting
                 .core
-                .poll_subscribers(&topic, count, &mut watching.waiter, cx)
+                .poll_subscribers(&topic, count, &mut waiting.waiter, cx)
         })
         .await;
     }
@@ -262,32 +260,26 @@ impl Drop for Sending<'_> {
     }
 }
 
-/// A receive under way.
-struct Receiving<'a> {
-    core: &'a Core,
-    waiter: Option<u64>,
+/// A wait for a message, for room or for subscribers; dropping it leaves nothing behind.
+pub(crate) struct Waiting<'a> {
+    pub(crate) core: &'a Core,
+    pub(crate) waiter: Option<u64>,
 }
 
-impl Receiving<'_> {
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<Message, RecvError>> {
-        self.core.poll_recv(&mut self.waiter, cx)
+impl<'a> Waiting<'a> {
+    pub(crate) const fn new(core: &'a Core) -> Self {
+        Self { core, waiter: None }
     }
 }
 
-impl Drop for Receiving<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.core.forget_waiter(self.waiter);
     }
 }
 
-/// A wait for subscribers.
-struct Watching<'a> {
-    core: &'a Core,
-    waiter: Option<u64>,
-}
-
-impl Drop for Watching<'_> {
-    fn drop(&mut self) {
-        self.core.forget_waiter(self.waiter);
+impl AsRef<Self> for AnySocket {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }

@@ -1,9 +1,11 @@
 //! Sockets as applications see them.
 
 mod any;
+mod batch;
 pub(crate) mod core;
 pub(crate) mod endpoints;
 mod kinds;
+mod ready;
 mod waiters;
 
 use std::marker::PhantomData;
@@ -50,6 +52,12 @@ impl<K> Clone for Socket<K> {
             any: self.any.clone(),
             kind: PhantomData,
         }
+    }
+}
+
+impl<K> AsRef<AnySocket> for Socket<K> {
+    fn as_ref(&self) -> &AnySocket {
+        &self.any
     }
 }
 
@@ -145,6 +153,30 @@ impl<K: Sends> Socket<K> {
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
         self.any.try_send(message)
     }
+
+    /// See [`AnySocket::send_batch`], also for cancel safety.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send_batch(&self, messages: &mut Vec<Message>) -> Result<(), SendError> {
+        self.any.send_batch(messages).await
+    }
+
+    /// See [`AnySocket::try_send_batch`].
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub fn try_send_batch(&self, messages: &mut Vec<Message>) -> Result<usize, SendError> {
+        self.any.try_send_batch(messages)
+    }
+
+    /// Waits until a message could be sent: see [`AnySocket::writable`].
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn writable(&self) -> Result<(), SendError> {
+        self.any.writable().await
+    }
 }
 
 impl<K: Receives> Socket<K> {
@@ -162,6 +194,38 @@ impl<K: Receives> Socket<K> {
     /// [`TryRecvError`].
     pub fn try_recv(&self) -> Result<Message, TryRecvError> {
         self.any.try_recv()
+    }
+
+    /// See [`AnySocket::recv_batch`], also for cancel safety.
+    ///
+    /// # Errors
+    /// [`RecvError`].
+    pub async fn recv_batch(
+        &self,
+        into: &mut Vec<Message>,
+        max: usize,
+    ) -> Result<usize, RecvError> {
+        self.any.recv_batch(into, max).await
+    }
+
+    /// See [`AnySocket::try_recv_batch`].
+    ///
+    /// # Errors
+    /// [`TryRecvError`].
+    pub fn try_recv_batch(
+        &self,
+        into: &mut Vec<Message>,
+        max: usize,
+    ) -> Result<usize, TryRecvError> {
+        self.any.try_recv_batch(into, max)
+    }
+
+    /// Waits until a message is there: see [`AnySocket::readable`].
+    ///
+    /// # Errors
+    /// [`RecvError::Closed`].
+    pub async fn readable(&self) -> Result<(), RecvError> {
+        self.any.readable().await
     }
 }
 

@@ -3,7 +3,9 @@
 mod effect;
 mod inproc;
 mod links;
+mod readiness;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -16,6 +18,7 @@ use curvelink_proto::{
 
 pub(crate) use self::effect::Effect;
 pub(crate) use self::links::Queues;
+pub(crate) use self::readiness::Closed;
 use crate::context::Shared;
 use crate::error::{RecvError, SendError};
 use crate::monitor::Monitors;
@@ -43,6 +46,10 @@ struct State {
     pattern: Box<dyn Pattern>,
     pipes: Pipes,
     waiters: Waiters,
+    /// Messages that were received and given back: they are received first.
+    returned: VecDeque<Message>,
+    /// REQ and REP: sending makes it the turn to receive, and the other way round.
+    strict: bool,
     closed: bool,
 }
 
@@ -63,6 +70,8 @@ impl Core {
                 pattern: pattern(kind, &options),
                 pipes: Pipes::new(owner.clone()),
                 waiters: Waiters::default(),
+                returned: VecDeque::new(),
+                strict: matches!(kind, SocketType::Req | SocketType::Rep),
                 closed: false,
             }),
             options,
@@ -173,7 +182,7 @@ impl Core {
     pub(crate) fn statistics(&self) -> Statistics {
         let state = lock(&self.state);
         let mut statistics = state.pipes.statistics();
-        statistics.queued_from_peers += state.pattern.waiting();
+        statistics.queued_from_peers += state.pattern.waiting() + state.returned.len();
         statistics
     }
 
@@ -233,7 +242,10 @@ impl State {
             return Sent::Never(message, SendError::Empty);
         }
         match self.pattern.send(message, &mut self.pipes) {
-            Ok(()) => Sent::Yes,
+            Ok(()) => {
+                self.pass_turn(Interest::Message);
+                Sent::Yes
+            }
             Err(Refused::Full(message)) => Sent::NotNow(message),
             Err(Refused::WrongTurn(message)) => Sent::Never(message, SendError::WrongTurn),
             Err(Refused::Unroutable(message)) => Sent::Never(message, SendError::Unroutable),
@@ -244,9 +256,13 @@ impl State {
         if self.closed {
             return Err(RecvError::Closed);
         }
+        if let Some(message) = self.returned.pop_front() {
+            return Ok(Some(message));
+        }
         let received = self.pattern.recv(&mut self.pipes);
         if let Ok(Some(message)) = &received {
             self.pipes.received.count(message.octets());
+            self.pass_turn(Interest::Room);
         }
         received.map_err(|_| RecvError::WrongTurn)
     }
