@@ -286,7 +286,8 @@ impl Pipes {
 
     /// The next message of a pipe, which stays.
     pub(crate) fn peek(&mut self, id: PipeId) -> Option<&Message> {
-        let pipe = self.slots.get_mut(id.0)?.as_mut()?;
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        let pipe = slot.pipe_mut(id.generation)?;
         if pipe.batch.is_empty() {
             self.effects.extend(pipe.incoming.take(&mut pipe.batch));
         }
