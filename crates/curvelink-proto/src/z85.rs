@@ -73,6 +73,31 @@ mod tests {
     }
 
     #[test]
+    fn the_frame_of_the_rfc_encodes_as_helloworld() {
+        let frame = [0x86, 0x4f, 0xd2, 0x6f, 0xb5, 0x59, 0xf7, 0x5b];
+        let octets: [u8; 32] = frame.repeat(4).try_into().unwrap();
+        let text = "HelloWorld".repeat(4);
+        assert_eq!(encode(&octets), text);
+        assert_eq!(decode(&text), Ok(octets));
+        assert_ne!(decode(&text.to_lowercase()), Ok(octets));
+    }
+
+    #[test]
+    fn the_alphabet_is_the_85_characters_in_their_order() {
+        let rest = ".-:+=^!/*?&<>()[]{}@%$#".chars();
+        let letters = ('0'..='9').chain('a'..='z').chain('A'..='Z');
+        let alphabet: Vec<char> = letters.chain(rest).collect();
+        assert_eq!(alphabet.len(), 85);
+        for (value, character) in alphabet.into_iter().enumerate() {
+            let mut octets = [0; 32];
+            octets[3] = u8::try_from(value).unwrap();
+            let text = format!("0000{character}{}", "0".repeat(35));
+            assert_eq!(encode(&octets), text, "{value}");
+            assert_eq!(decode(&text), Ok(octets), "{value}");
+        }
+    }
+
+    #[test]
     fn the_first_value_above_four_octets_is_refused() {
         let highest = "%nSc0".repeat(8);
         assert_eq!(decode(&highest).unwrap(), [0xff; 32]);

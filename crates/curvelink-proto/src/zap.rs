@@ -315,7 +315,7 @@ pub fn decode_request(message: &Message) -> Result<(Bytes, ZapRequest), ZapError
         domain: short_text(domain).ok_or(ZapError::Field("domain"))?,
         address: address_of(address).ok_or(ZapError::Field("address"))?,
         endpoint: Arc::from(""),
-        routing_id: routing_id.to_bytes(),
+        routing_id: id_of(routing_id).ok_or(ZapError::Field("routing id"))?,
         mechanism,
         credentials,
     };
@@ -325,6 +325,11 @@ pub fn decode_request(message: &Message) -> Result<(Bytes, ZapRequest), ZapError
 fn curve_key(frame: &Frame) -> Result<PublicKey, ZapError> {
     let octets: [u8; 32] = frame[..].try_into().map_err(|_| ZapError::Field("key"))?;
     PublicKey::from_octets(octets).map_err(|_| ZapError::Field("key"))
+}
+
+/// R27-19.
+fn id_of(frame: &Frame) -> Option<Bytes> {
+    (frame.len() <= 255).then(|| frame.to_bytes())
 }
 
 fn short_text(octets: &[u8]) -> Option<Arc<str>> {
@@ -479,6 +484,101 @@ mod tests {
                 decode_reply(&message, b"7").unwrap_err(),
                 ZapError::FrameCount
             );
+        }
+    }
+
+    #[test]
+    fn the_frames_of_a_request_and_its_reply_are_those_of_the_rfc() {
+        let plain = Credentials::Plain {
+            username: Bytes::from_static(b"user"),
+            password: Password::new(*b"secret"),
+        };
+        let mut question = request(plain, MechanismName::PLAIN);
+        question.routing_id = Bytes::from_static(b"me");
+        let frames = [
+            "1.0",
+            "42",
+            "build",
+            "192.0.2.7",
+            "me",
+            "PLAIN",
+            "user",
+            "secret",
+        ];
+        assert_eq!(encode_request(&question, b"42"), Message::from(frames));
+
+        let id = b"\0\xffid";
+        for (reply, status, text, user_id) in [
+            (ZapReply::admit("joe", Rights::all()), "200", "OK", "joe"),
+            (ZapReply::temporary(), "300", "temporary", ""),
+            (ZapReply::deny(Reason::UnknownKey), "400", "unknown-key", ""),
+            (ZapReply::failed(), "500", "handler-error", ""),
+        ] {
+            let mut expected = Message::from([&b"1.0"[..], id]);
+            [status, text, user_id, ""]
+                .into_iter()
+                .for_each(|frame| expected.push_back(frame));
+            assert_eq!(encode_reply(&reply, id), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_written_in_their_canonical_form() {
+        for (address, expected) in [
+            ("192.0.2.7:9", "192.0.2.7"),
+            ("[2001:0db8:0:0:0:0:0:0001]:9", "2001:db8::1"),
+            ("[::1]:9", "::1"),
+        ] {
+            let mut question = request(Credentials::Null, MechanismName::NULL);
+            question.address = PeerAddress::Tcp(address.parse().unwrap());
+            let message = encode_request(&question, b"1");
+            assert_eq!(message.frame(3).unwrap()[..], *expected.as_bytes());
+            let (_, read) = decode_request(&message).unwrap();
+            assert_eq!(read.address.ip(), question.address.ip());
+        }
+        for (pid, expected) in [(Some(7), "localhost:1:2:7"), (None, "localhost:1:2:0")] {
+            let mut question = request(Credentials::Null, MechanismName::NULL);
+            question.address = PeerAddress::Ipc {
+                uid: 1,
+                gid: 2,
+                pid,
+            };
+            let message = encode_request(&question, b"1");
+            assert_eq!(message.frame(3).unwrap()[..], *expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn malformed_requests_are_not_read() {
+        let good = ["1.0", "42", "build", "192.0.2.7", "", "PLAIN", "u", "p"];
+        assert!(decode_request(&good.into()).is_ok());
+        let long = "x".repeat(256);
+        for (index, value, error) in [
+            (0, "1.1", ZapError::Version),
+            (0, "", ZapError::Version),
+            (2, &*long, ZapError::Field("domain")),
+            (3, "host.example", ZapError::Field("address")),
+            (3, "", ZapError::Field("address")),
+            (4, &*long, ZapError::Field("routing id")),
+            (5, "", ZapError::Field("mechanism")),
+            (5, "plain", ZapError::Field("mechanism")),
+            (5, "NULL", ZapError::FrameCount),
+            (5, "CURVE", ZapError::FrameCount),
+        ] {
+            let mut bad = good;
+            bad[index] = value;
+            let read = decode_request(&bad.into());
+            assert_eq!(read.unwrap_err(), error, "{index} {value}");
+        }
+        let mut full = good;
+        (full[2], full[4]) = (&long[1..], &long[1..]);
+        assert!(decode_request(&full.into()).is_ok());
+        for count in 0..good.len() {
+            let frames: Message = good[..count]
+                .iter()
+                .map(|text| Frame::from(*text))
+                .collect();
+            assert_eq!(decode_request(&frames).unwrap_err(), ZapError::FrameCount);
         }
     }
 

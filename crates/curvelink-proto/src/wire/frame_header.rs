@@ -153,6 +153,36 @@ mod tests {
     }
 
     #[test]
+    fn commands_take_the_short_header_up_to_255_octets() {
+        for (length, expected) in [
+            (0, &b"\x04\0"[..]),
+            (255, b"\x04\xff"),
+            (256, b"\x06\0\0\0\0\0\0\x01\0"),
+            (70_000, b"\x06\0\0\0\0\0\x01\x11\x70"),
+        ] {
+            let mut out = BytesMut::new();
+            FrameHeader::command(length).write(&mut out);
+            assert_eq!(out, expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn our_flags_are_those_of_the_grammar() {
+        for (header, expected) in [
+            (FrameHeader::message(255, false), 0),
+            (FrameHeader::message(255, true), 1),
+            (FrameHeader::message(256, false), 2),
+            (FrameHeader::message(256, true), 3),
+            (FrameHeader::command(255), 4),
+            (FrameHeader::command(256), 6),
+        ] {
+            let mut out = BytesMut::new();
+            header.write(&mut out);
+            assert_eq!(out[0], expected, "{header:?}");
+        }
+    }
+
+    #[test]
     fn headers_are_read_as_written_and_wait_for_missing_octets() {
         for length in [0, 1, 255, 256, 70_000] {
             for more in [false, true] {

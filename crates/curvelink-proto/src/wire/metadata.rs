@@ -134,6 +134,22 @@ mod tests {
     }
 
     #[test]
+    fn a_name_has_1_to_255_characters() {
+        for length in [1, 2, 254, 255] {
+            let name = "n".repeat(length);
+            let octets = encoded(&[(&name, b"value")]);
+            assert_eq!(octets.len(), 1 + length + 4 + 5);
+            let metadata = Metadata::parse(&octets).unwrap();
+            assert_eq!(metadata.property(&name).unwrap(), "value");
+        }
+        for length in [0, 256] {
+            let name = "n".repeat(length);
+            assert!(encoded(&[(&name, b"value")]).is_empty(), "{length}");
+        }
+        assert!(Metadata::parse(b"\0\0\0\0\x05value").is_err());
+    }
+
+    #[test]
     fn every_cut_and_every_trailing_octet_is_refused() {
         let whole = encoded(&[("Socket-Type", b"PUSH"), ("Identity", b"")]);
         for cut in 1..whole.len() {

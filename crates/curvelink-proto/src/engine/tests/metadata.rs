@@ -150,6 +150,19 @@ fn t23_a_server_cannot_name_itself_either() {
 }
 
 #[test]
+fn a_peer_that_asks_for_a_resource_is_let_in() {
+    for case in Case::all() {
+        for name in ["Resource", "X-Resource", "resource"] {
+            let pair = claims(&case, &[(name, b"system/name-service")], Cut::Whole);
+            assert_eq!(pair.server.error, None, "{} {name}", case.name);
+            let plain = claims(&case, &[], Cut::Whole);
+            let peer = |pair: &Pair| format!("{:?}", pair.server.ready.as_ref().unwrap());
+            assert_eq!(peer(&pair), peer(&plain), "it means nothing");
+        }
+    }
+}
+
+#[test]
 fn t23_a_property_that_comes_twice_is_refused() {
     for case in Case::all() {
         for name in ["User-Id", "user-id", "Socket-Type", "socket-type"] {

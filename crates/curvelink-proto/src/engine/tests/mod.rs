@@ -6,6 +6,7 @@ mod case;
 mod commands;
 mod endings;
 mod flood;
+mod forms;
 mod heartbeat;
 mod lengths;
 mod metadata;

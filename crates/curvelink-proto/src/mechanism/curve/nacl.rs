@@ -290,6 +290,20 @@ mod tests {
         assert!(cookie().seal(&[0; 24], &mut [0; TAG - 1]).is_err());
     }
 
+    /// Memory that was freed cannot be looked at without `unsafe`: what can be shown is that the
+    /// types that hold secrets of a connection wipe them.
+    #[test]
+    fn secrets_of_a_connection_are_wiped_when_it_ends() {
+        fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+        wiped::<Zeroizing<[u8; 32]>>();
+        wiped::<XChaCha20Poly1305>();
+        // These are plain octets, so that all their `drop` can do is to wipe them.
+        assert!(std::mem::needs_drop::<SalsaBox>());
+        assert!(std::mem::needs_drop::<StaticSecret>());
+        assert!(std::mem::needs_drop::<crypto_box::SecretKey>());
+        assert!(!std::mem::needs_drop::<[u8; 32]>());
+    }
+
     #[test]
     fn t11_the_table_of_low_order_points_agrees_with_a_multiplication() {
         let low = |point: [u8; 32]| {

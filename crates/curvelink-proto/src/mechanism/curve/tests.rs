@@ -1,5 +1,7 @@
 //! Both sides against each other, and each against commands out of their place and length.
 
+mod fields;
+
 use std::sync::LazyLock;
 
 use bytes::{Bytes, BytesMut};
