@@ -160,7 +160,7 @@ fn a_message_whose_end_never_comes_is_not_delivered() {
 }
 
 impl Pair {
-    fn from_and_to(&mut self, from: Role) -> (&mut Side, &mut Side) {
+    fn ends(&mut self, from: Role) -> (&mut Side, &mut Side) {
         match from {
             Role::Client => (&mut self.client, &mut self.server),
             Role::Server => (&mut self.server, &mut self.client),
@@ -180,15 +180,15 @@ fn a_malformed_message_gets_no_answer() {
     for (row, fault) in faults.into_iter().enumerate() {
         for role in Role::BOTH {
             let mut pair = Case::curve().up();
-            let (from, _) = pair.from_and_to(role);
+            let (from, _) = pair.ends(role);
             let start = from.out.record.len();
             // The first three stand within a frame, the others are frames before it.
             let at = if row < 3 { start + 20 } else { start };
             from.out.faults.push((at, fault.clone()));
             from.send([vec![7; 50], vec![8; 50]]);
-            let said = pair.from_and_to(role).1.out.record.len();
+            let said = pair.ends(role).1.out.record.len();
             pair.drive();
-            let (_, to) = pair.from_and_to(role);
+            let (_, to) = pair.ends(role);
             assert!(to.error.is_some(), "row {row} {role:?}");
             assert!(to.messages.is_empty(), "row {row} {role:?}");
             assert_eq!(to.out.record.len(), said, "row {row} {role:?}");
