@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use curvelink::{
-    BoxFuture, Context, Credentials, Curve, Frame, KeyPair, LinkEventKind, MechanismName, Message,
-    Monitor, Options, Plain, PublicKey, Pull, Push, Reason, Rep, Rights, Router, Stage, ZapHandler,
-    ZapReply, ZapRequest, zap,
+    BoxFuture, Context, Credentials, Curve, Dealer, Frame, KeyPair, LinkEventKind, MechanismName,
+    Message, Monitor, Options, Plain, PublicKey, Pull, Push, Reason, Rep, Rights, Router, Stage,
+    ZapHandler, ZapReply, ZapRequest, zap,
 };
 use curvelink_tests::support::{
     Policy, admit, admitted, bind_tcp, deadline, event, keys, quick, texts,
@@ -416,6 +416,32 @@ async fn a_served_handler_sees_what_rfc_27_carries() {
 }
 
 #[tokio::test]
+async fn a_handler_behind_intermediaries_gives_every_envelope_back() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let _server = zap::serve(&context, admit("zoe", Rights::all())).unwrap();
+    let asker = context.socket::<Dealer>(Options::new());
+    asker.connect("inproc://zeromq.zap.01").unwrap();
+    let request = ["1.0", "id", "build", "192.0.2.7", "", "NULL"];
+    let reply = ["1.0", "id", "200", "OK", "zoe", ""];
+    for hops in [&[][..], &["hop 1"], &["hop 1", "hop 2", "hop 3"]] {
+        // Without a delimiter it is no request, and what it carries no envelope.
+        let frames = hops.iter().chain(&request[..5]).copied();
+        asker
+            .send(frames.map(Frame::from).collect::<Message>())
+            .await
+            .unwrap();
+        let frames = hops.iter().chain(&[""]).chain(&request).copied();
+        asker
+            .send(frames.map(Frame::from).collect::<Message>())
+            .await
+            .unwrap();
+        let expected: Vec<&str> = hops.iter().chain(&[""]).chain(&reply).copied().collect();
+        assert_eq!(texts(&asker.recv().await.unwrap()), expected);
+    }
+}
+
+#[tokio::test]
 async fn the_contexts_handler_goes_before_the_socket() {
     let _deadline = deadline();
     let context = Context::new().unwrap();
@@ -451,7 +477,7 @@ async fn a_policy_is_asked_about_each_connection_with_all_that_is_known() {
     let mut monitor = router.monitor();
     let endpoint = bind_tcp(&router);
     let options = quick().security(Curve::client(client, server_key));
-    let dealer = context.socket::<curvelink::Dealer>(options.routing_id("d"));
+    let dealer = context.socket::<Dealer>(options.routing_id("d"));
     dealer.connect(&endpoint).unwrap();
     let peer = admitted(&mut monitor).await;
     let question = questions.recv().await.unwrap();
@@ -459,4 +485,7 @@ async fn a_policy_is_asked_about_each_connection_with_all_that_is_known() {
     assert_eq!(question.address, peer.address, "with its port");
     assert_eq!(question.routing_id, "d", "the client's, not ours");
     assert!(matches!(question.credentials, Credentials::Curve(key) if key == client_key));
+    dealer.send("x").await.unwrap();
+    router.recv().await.unwrap();
+    assert!(questions.try_recv().is_err(), "once for each connection");
 }

@@ -135,14 +135,13 @@ async fn answer_all(socket: AnySocket, handler: Arc<dyn ZapHandler>) {
 }
 
 async fn answer(mut question: Message, handler: &dyn ZapHandler) -> Option<Message> {
-    let asker = question.pop_front()?;
-    question
-        .pop_front()
-        .filter(|delimiter| delimiter.is_empty())?;
+    // R27-35: the asker's routing id, those of whoever passed the question on, the delimiter.
+    let mut envelope = vec![question.pop_front()?];
+    while envelope.last().is_some_and(|frame| !frame.is_empty()) {
+        envelope.push(question.pop_front()?);
+    }
     let (id, request) = decode_request(&question).ok()?;
     let reply = handler.authenticate(&request).await;
-    let mut answer = encode_reply(&reply, &id);
-    answer.push_front(Frame::empty());
-    answer.push_front(asker);
-    Some(answer)
+    let answer = encode_reply(&reply, &id).into_frames();
+    Some(envelope.into_iter().chain(answer).collect())
 }
