@@ -23,6 +23,7 @@ pages! {
     pair = "pair.md",
     security = "security.md",
     links = "links.md",
+    endpoints = "endpoints.md",
     around = "around.md",
     questions = "questions.md",
 }
