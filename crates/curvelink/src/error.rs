@@ -32,6 +32,9 @@ pub enum RefusedEndpoint {
     /// An option outside its range.
     #[error("the option {0} is outside its range: see its documentation")]
     Option(&'static str),
+    /// An option that this type of socket does not have.
+    #[error("a socket of this type has no option {0}: leave it out")]
+    OptionOfOthers(&'static str),
 }
 
 /// Why a socket could not bind.
@@ -82,6 +85,24 @@ pub enum ConnectError {
 #[error("the socket has no such endpoint: name it as it was bound or connected")]
 #[non_exhaustive]
 pub struct EndpointNotFound;
+
+/// Why a peer was not subscribed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SubscribePeerError {
+    /// Peers subscribe for themselves.
+    #[error("peers subscribe for themselves: set xpub_manual")]
+    NotManual,
+    /// The peer of the message is not connected any more.
+    #[error("the peer is gone")]
+    PeerGone,
+    /// The policy did not give the peer this topic.
+    #[error("the rights of the peer do not cover the prefix")]
+    Denied,
+    /// The peer has as many prefixes as one may have.
+    #[error("the peer has too many prefixes")]
+    TooMany,
+}
 
 /// Why a message was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -55,12 +55,12 @@ pub use curvelink_proto::{
 pub use crate::context::Context;
 pub use crate::error::{
     BindError, ConnectError, ContextError, EndpointNotFound, RecvError, RefusedEndpoint, SendError,
-    TryRecvError, TrySendError, TrySendErrorKind,
+    SubscribePeerError, TryRecvError, TrySendError, TrySendErrorKind,
 };
 pub use crate::monitor::Monitor;
 pub use crate::options::Options;
 pub use crate::pipe::{Drops, Statistics, Traffic};
 pub use crate::socket::{
     AnySocket, Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Sends,
-    Socket, Sub, Xpub, Xsub,
+    Socket, Sub, Topical, Xpub, Xsub,
 };

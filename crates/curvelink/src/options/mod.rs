@@ -1,17 +1,21 @@
 //! Options of a socket, each with a default that is safe and finite: one file for each concern.
 
 mod links;
+mod notices;
 mod pattern;
 mod queues;
 mod security;
+mod topics;
 mod transport;
 
 use curvelink_proto::{EngineConfig, MechanismName, SocketType};
 
 use self::links::Links;
+use self::notices::Notices;
 use self::pattern::Pattern;
 use self::queues::Queues;
 use self::security::Security;
+pub(crate) use self::topics::{Shown, Topics};
 pub(crate) use self::transport::{Tcp, Transport};
 use crate::error::RefusedEndpoint;
 
@@ -29,6 +33,8 @@ pub struct Options {
     pub(crate) links: Links,
     pub(crate) transport: Transport,
     pub(crate) pattern: Pattern,
+    pub(crate) topics: Topics,
+    pub(crate) notices: Notices,
 }
 
 impl Options {
@@ -38,7 +44,7 @@ impl Options {
     }
 
     /// What a socket of this type cannot be bound or connected with.
-    pub(crate) fn check(&self, _kind: SocketType) -> Result<(), RefusedEndpoint> {
+    pub(crate) fn check(&self, kind: SocketType) -> Result<(), RefusedEndpoint> {
         let id = &self.pattern.routing_id;
         if id.len() > 255 || id.first() == Some(&0) {
             return Err(RefusedEndpoint::Option("routing_id"));
@@ -46,7 +52,14 @@ impl Options {
         if self.security.zap_domain.len() > 255 {
             return Err(RefusedEndpoint::Option("zap_domain"));
         }
-        self.transport.check().map_err(RefusedEndpoint::Option)
+        self.transport.check().map_err(RefusedEndpoint::Option)?;
+        let misplaced = None
+            .or_else(|| self.topics.misplaced(kind))
+            .or_else(|| self.notices.misplaced(kind))
+            .or_else(|| self.queues.misplaced(kind));
+        misplaced.map_or(Ok(()), |option| {
+            Err(RefusedEndpoint::OptionOfOthers(option))
+        })
     }
 
     /// Whether a verdict is asked on each peer.

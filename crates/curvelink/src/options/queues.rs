@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curvelink_proto::Limits;
+use curvelink_proto::{Limits, SocketType};
 
 use super::Options;
 
@@ -11,6 +11,8 @@ pub(crate) struct Queues {
     pub(crate) send_hwm: usize,
     pub(crate) recv_hwm: usize,
     pub(crate) queue_octets: usize,
+    pub(crate) conflate: bool,
+    pub(crate) immediate: bool,
     pub(crate) limits: Limits,
     pub(crate) linger: Duration,
     pub(crate) send_timeout: Option<Duration>,
@@ -24,11 +26,28 @@ impl Default for Queues {
             send_hwm: 1000,
             recv_hwm: 1000,
             queue_octets: 64 << 20,
+            conflate: false,
+            immediate: false,
             limits: Limits::default(),
             linger: 5 * second,
             send_timeout: None,
             recv_timeout: None,
         }
+    }
+}
+
+impl Queues {
+    /// The name of an option that is set and that this type of socket does not have.
+    pub(crate) fn misplaced(&self, kind: SocketType) -> Option<&'static str> {
+        let conflates = matches!(
+            kind,
+            SocketType::Push
+                | SocketType::Pull
+                | SocketType::Pub
+                | SocketType::Sub
+                | SocketType::Dealer
+        );
+        (self.conflate && !conflates).then_some("conflate")
     }
 }
 
@@ -53,6 +72,29 @@ impl Options {
     /// One larger message still passes alone. Default 64 MiB.
     pub const fn queue_octets(mut self, octets: usize) -> Self {
         self.queues.queue_octets = octets;
+        self
+    }
+
+    /// PUSH, PULL, PUB, SUB, DEALER: of what waits for, and from, each peer, only the last message
+    /// is kept: one message of memory each way, and one more that is being written. High-water
+    /// marks have no effect. Default off.
+    ///
+    /// Whole messages take each other's place, and subscriptions are all kept. (libzmq takes
+    /// messages of several frames apart, and keeps only the last subscription that waits.) Over
+    /// inproc, where one queue stands for both ends, one end that conflates is enough.
+    #[doc(alias = "ZMQ_CONFLATE")]
+    pub const fn conflate(mut self, conflate: bool) -> Self {
+        self.queues.conflate = conflate;
+        self
+    }
+
+    /// Messages wait only for peers that are connected: an endpoint that we connect to takes none
+    /// before its handshake is done, and those that wait when the connection is lost are dropped
+    /// and counted. Nothing over inproc, as with libzmq. Default off: they wait for the connection
+    /// from [`connect`](crate::Socket::connect) on, and for the next when it is lost.
+    #[doc(alias = "ZMQ_IMMEDIATE")]
+    pub const fn immediate(mut self, immediate: bool) -> Self {
+        self.queues.immediate = immediate;
         self
     }
 

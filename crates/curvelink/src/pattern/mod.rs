@@ -2,6 +2,7 @@
 
 mod dealer;
 mod pair;
+mod pending;
 mod publish;
 mod pull;
 mod push;
@@ -10,6 +11,7 @@ mod req;
 mod router;
 mod subscribe;
 mod subscriptions;
+mod trie;
 mod turns;
 
 use std::fmt;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use curvelink_proto::{Message, Peer, Reason, SocketType};
 
+use crate::error::SubscribePeerError;
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
 
@@ -77,9 +80,24 @@ pub(crate) trait Pattern: fmt::Debug + Send {
     /// The application subscribes, or cancels (SUB).
     fn subscribe(&mut self, _prefix: Bytes, _subscribe: bool, _pipes: &mut Pipes) {}
 
+    /// The application says what a peer is subscribed to (XPUB, `xpub_manual`).
+    fn subscribe_peer(
+        &mut self,
+        _peer: &Arc<Peer>,
+        _prefix: &Bytes,
+        _subscribe: bool,
+    ) -> Result<(), SubscribePeerError> {
+        Err(SubscribePeerError::NotManual)
+    }
+
     /// The pipes that a topic would go to (publishers).
-    fn subscribers(&self, _topic: &[u8]) -> Vec<PipeId> {
+    fn subscribers(&self, _topic: &[u8], _pipes: &Pipes) -> Vec<PipeId> {
         Vec::new()
+    }
+
+    /// The distinct prefixes that peers have, or that the application wants.
+    fn topics(&self) -> usize {
+        0
     }
 }
 
@@ -107,10 +125,22 @@ pub(crate) fn pattern(kind: SocketType, options: &Options) -> Box<dyn Pattern> {
         SocketType::Req => Box::<req::Req>::default(),
         SocketType::Rep => Box::<rep::Rep>::default(),
         SocketType::Router => Box::new(router::Router::new(options.pattern.mandatory)),
-        SocketType::Pub => Box::new(publish::Publish::new(false)),
-        SocketType::Xpub => Box::new(publish::Publish::new(true)),
-        SocketType::Sub => Box::new(subscribe::Subscribe::new(true)),
+        SocketType::Pub => Box::new(publish::Publish::new(options, false)),
+        SocketType::Xpub => Box::new(publish::Publish::new(options, true)),
+        SocketType::Sub => Box::new(subscribe::Subscribe::new(&options.topics, true)),
         // XSUB; the enum of types may grow, and a type without a pattern here must not pass.
-        _ => Box::new(subscribe::Subscribe::new(false)),
+        _ => Box::new(subscribe::Subscribe::new(&options.topics, false)),
     }
+}
+
+/// What publishers and subscribers match: the first frame.
+fn topic(message: &Message) -> &[u8] {
+    message.first().map(|frame| &frame[..]).unwrap_or_default()
+}
+
+/// The first frame as a subscription, or its end: 1 or 0, and the prefix.
+fn leading_subscription(message: &Message) -> Option<(bool, Bytes)> {
+    let frame = message.first()?;
+    let (first, _) = frame.split_first()?;
+    matches!(first, 0 | 1).then(|| (*first == 1, frame.to_bytes().slice(1..)))
 }

@@ -1,96 +1,180 @@
 //! PUB and XPUB (RFC 29): each message to every peer that subscribed to a prefix of its topic.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use curvelink_proto::{Message, Peer, Reason};
+use bytes::Bytes;
+use curvelink_proto::{Message, Peer, Reason, Topics as Rights};
 
-use super::subscriptions::{Change, MAX_PREFIXES, Subscriptions};
-use super::{Pattern, Refused, WrongTurn};
+use super::pending::Pending;
+use super::subscriptions::{Change, Subscriptions};
+use super::{Pattern, Refused, WrongTurn, leading_subscription, topic};
+use crate::error::SubscribePeerError;
+use crate::options::{Options, Shown, Topics};
 use crate::pipe::{PipeId, Pipes};
-
-/// Most subscriptions and messages that wait for an XPUB's application.
-const MAX_PENDING: usize = 65_536;
 
 #[derive(Debug)]
 pub(super) struct Publish {
+    options: Topics,
+    /// Peers whose handshake is done.
+    peers: BTreeSet<PipeId>,
+    /// What messages are matched against.
     subscriptions: Subscriptions,
+    /// `xpub_manual`: what the peers asked for, and which pipe is whose.
+    asked: Subscriptions,
+    by_peer: HashMap<usize, PipeId>,
     /// XPUB: subscriptions and upstream messages that the application has not received.
-    pending: Option<VecDeque<Message>>,
+    pending: Option<Pending>,
+    /// `xpub_manual_last_value`: whom the next message is for.
+    last: Option<PipeId>,
     /// The pipes of one message; kept for its memory.
     targets: Vec<PipeId>,
 }
 
 impl Publish {
     /// `shown`: the application receives subscriptions (XPUB).
-    pub(super) fn new(shown: bool) -> Self {
+    pub(super) fn new(options: &Options, shown: bool) -> Self {
         Self {
-            subscriptions: Subscriptions::new(MAX_PREFIXES),
-            pending: shown.then(VecDeque::new),
+            options: options.topics.clone(),
+            peers: BTreeSet::new(),
+            subscriptions: Subscriptions::default(),
+            asked: Subscriptions::default(),
+            by_peer: HashMap::new(),
+            pending: shown.then(|| Pending::new(options.queues.queue_octets)),
+            last: None,
             targets: Vec::new(),
         }
     }
 
-    fn show(&mut self, subscribe: bool, prefix: &[u8], peer: Option<Arc<Peer>>) -> bool {
-        let Some(pending) = &mut self.pending else {
-            return true;
-        };
-        if pending.len() >= MAX_PENDING {
-            return false;
+    /// The peers that a message goes to, in order and each once.
+    fn find(&self, topic: &[u8], pipes: &Pipes, found: &mut Vec<PipeId>) {
+        self.subscriptions.matching(topic, |pipe| found.push(pipe));
+        found.sort_unstable();
+        found.dedup();
+        if self.options.invert {
+            // Here nobody subscribed, so nobody's right to it was ever checked.
+            let others = self.peers.iter().copied();
+            let others = others.filter(|pipe| found.binary_search(pipe).is_err());
+            *found = others
+                .filter(|pipe| may_have(*pipe, topic, pipes))
+                .collect();
         }
-        let mut frame = BytesMut::with_capacity(1 + prefix.len());
-        frame.put_u8(u8::from(subscribe));
-        frame.put_slice(prefix);
-        let mut message = Message::from(frame.freeze());
-        message.set_peer(peer);
-        pending.push_back(message);
-        true
+        if let Some(last) = self.last {
+            found.retain(|pipe| *pipe == last);
+        }
     }
 
-    fn forget(&mut self, pipe: PipeId) {
-        for prefix in self.subscriptions.remove_pipe(pipe) {
-            self.show(false, &prefix, None);
+    /// Whether the application receives a subscription, or its end.
+    fn shows(&self, subscribe: bool, change: Change) -> bool {
+        match (change, subscribe) {
+            _ if self.options.manual => true,
+            (Change::ForAll, _) => true,
+            (_, true) => self.options.shown >= Shown::Subscribes,
+            (Change::ForOne, false) => self.options.shown == Shown::All,
+            // In a proxy, it would end what others wanted.
+            (_, false) => false,
         }
     }
+
+    fn forget(&mut self, pipe: PipeId, pipes: &Pipes) {
+        self.peers.remove(&pipe);
+        self.by_peer.retain(|_, known| *known != pipe);
+        self.last = self.last.filter(|last| *last != pipe);
+        let mut ended = self.subscriptions.remove_pipe(pipe);
+        if self.options.manual {
+            ended = self.asked.remove_pipe(pipe);
+        }
+        ended.sort_unstable();
+        for (prefix, last) in ended {
+            let change = if last { Change::ForAll } else { Change::ForOne };
+            if self.shows(false, change)
+                && let Some(pending) = &mut self.pending
+            {
+                pending.show(None, false, &prefix, pipes.peer(pipe).cloned());
+            }
+        }
+    }
+
+    /// XPUB: a message from upstream; nobody receives on PUB.
+    fn take(&mut self, pipe: PipeId, mut message: Message, pipes: &mut Pipes) {
+        if self.options.first_frame
+            && message.len() > 1
+            && let Some((subscribe, prefix)) = leading_subscription(&message)
+        {
+            message.pop_front();
+            if may_have(pipe, &prefix, pipes) {
+                let _beyond_its_bound = self.subscription(pipe, subscribe, &prefix, pipes);
+            }
+        }
+        if let Some(pending) = &mut self.pending
+            && !pending.push(message)
+        {
+            pipes.drops.unread += 1;
+        }
+    }
+}
+
+/// Whether a peer's rights cover a topic.
+fn may_have(pipe: PipeId, topic: &[u8], pipes: &Pipes) -> bool {
+    pipes
+        .peer(pipe)
+        .is_some_and(|peer| peer.rights.subscribe.contain(topic))
+}
+
+/// Two peers that are there at once are two values.
+fn identity(peer: &Arc<Peer>) -> usize {
+    Arc::as_ptr(peer).addr()
 }
 
 impl Pattern for Publish {
     /// Nobody has subscribed yet, so nothing waits.
     fn attach(&mut self, _: PipeId, _: &mut Pipes) {}
 
-    fn ready(&mut self, _: PipeId, _: &Arc<Peer>, _: &mut Pipes) -> Result<(), Reason> {
+    fn ready(&mut self, pipe: PipeId, peer: &Arc<Peer>, pipes: &mut Pipes) -> Result<(), Reason> {
+        self.peers.insert(pipe);
+        if self.options.manual {
+            self.by_peer.insert(identity(peer), pipe);
+        }
+        if peer.rights.subscribe != Rights::All {
+            // What still waits was matched by the peer before, who may have been another.
+            pipes.clear_outgoing(pipe);
+        }
+        let welcome = &self.options.welcome;
+        if !welcome.is_empty()
+            && may_have(pipe, welcome, pipes)
+            && !pipes.try_write(pipe, &Message::from(welcome.clone()))
+        {
+            pipes.drops.no_room += 1;
+        }
         Ok(())
     }
 
     /// A peer that comes back subscribes again.
-    fn lost(&mut self, pipe: PipeId, _: &mut Pipes) {
-        self.forget(pipe);
+    fn lost(&mut self, pipe: PipeId, pipes: &mut Pipes) {
+        self.forget(pipe, pipes);
     }
 
-    fn detach(&mut self, pipe: PipeId, _: &mut Pipes) {
-        self.forget(pipe);
+    fn detach(&mut self, pipe: PipeId, pipes: &mut Pipes) {
+        self.forget(pipe, pipes);
     }
 
     /// XPUB: upstream messages join the subscriptions in the order of their coming. Nobody receives
     /// on PUB: what an inproc peer sends there is dropped here, a stream's by its engine.
     fn readable(&mut self, pipe: PipeId, pipes: &mut Pipes) {
         while let Some(message) = pipes.read(pipe) {
-            match &mut self.pending {
-                Some(pending) if pending.len() < MAX_PENDING => pending.push_back(message),
-                Some(_) => pipes.drops.unread += 1,
-                None => {}
-            }
+            self.take(pipe, message, pipes);
         }
     }
 
     fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
         let mut targets = std::mem::take(&mut self.targets);
-        let topic = message.first().map(|frame| &frame[..]).unwrap_or_default();
-        self.subscriptions
-            .matching(topic, |pipe| targets.push(pipe));
-        targets.sort_unstable();
-        targets.dedup();
+        self.find(topic(&message), pipes, &mut targets);
+        // All must have room before any gets it, or some would get it twice.
+        if self.options.nodrop && targets.iter().any(|pipe| pipes.is_full(*pipe)) {
+            targets.clear();
+            self.targets = targets;
+            return Err(Refused::Full(message));
+        }
         for pipe in targets.drain(..) {
             // RFC 29, "PUB Socket Type": a peer without room loses the message, others do not wait.
             if !pipes.try_write(pipe, &message) {
@@ -98,15 +182,22 @@ impl Pattern for Publish {
             }
         }
         self.targets = targets;
+        self.last = None;
         Ok(())
     }
 
     fn recv(&mut self, _: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
-        Ok(self.pending.as_mut().and_then(VecDeque::pop_front))
+        let Some((subscriber, message)) = self.pending.as_mut().and_then(Pending::pop) else {
+            return Ok(None);
+        };
+        if self.options.last_value {
+            self.last = subscriber.filter(|pipe| self.peers.contains(pipe));
+        }
+        Ok(Some(message))
     }
 
     fn waiting(&self) -> usize {
-        self.pending.as_ref().map_or(0, VecDeque::len)
+        self.pending.as_ref().map_or(0, Pending::len)
     }
 
     /// Always: a peer without room loses the message.
@@ -117,7 +208,7 @@ impl Pattern for Publish {
     fn can_recv(&mut self, _: &mut Pipes) -> bool {
         self.pending
             .as_ref()
-            .is_some_and(|pending| !pending.is_empty())
+            .is_some_and(|pending| pending.len() > 0)
     }
 
     fn subscription(
@@ -127,24 +218,62 @@ impl Pattern for Publish {
         prefix: &Bytes,
         pipes: &mut Pipes,
     ) -> Result<(), Reason> {
-        let change = if subscribe {
-            self.subscriptions.add(pipe, prefix)
+        let book = if self.options.manual {
+            &mut self.asked
         } else {
-            self.subscriptions.remove(pipe, prefix)
+            &mut self.subscriptions
         };
-        let peer = pipes.peer(pipe).cloned();
-        match change {
-            Change::ForAll if self.show(subscribe, prefix, peer) => Ok(()),
-            Change::ForAll | Change::TooMany => Err(Reason::TooLarge),
-            Change::ForOne | Change::Nothing => Ok(()),
+        let change = if subscribe {
+            book.add(pipe, prefix)
+        } else {
+            book.remove(pipe, prefix)
+        };
+        if change == Change::TooMany {
+            return Err(Reason::TooLarge);
+        }
+        let shows = self.shows(subscribe, change);
+        match &mut self.pending {
+            Some(pending) if shows => {
+                let peer = pipes.peer(pipe).cloned();
+                let shown = pending.show(Some(pipe), subscribe, prefix, peer);
+                shown.then_some(()).ok_or(Reason::TooLarge)
+            }
+            _ => Ok(()),
         }
     }
 
-    fn subscribers(&self, topic: &[u8]) -> Vec<PipeId> {
+    fn subscribe_peer(
+        &mut self,
+        peer: &Arc<Peer>,
+        prefix: &Bytes,
+        subscribe: bool,
+    ) -> Result<(), SubscribePeerError> {
+        if !self.options.manual {
+            return Err(SubscribePeerError::NotManual);
+        }
+        let Some(pipe) = self.by_peer.get(&identity(peer)).copied() else {
+            return Err(SubscribePeerError::PeerGone);
+        };
+        if !subscribe {
+            self.subscriptions.remove(pipe, prefix);
+            return Ok(());
+        }
+        if !peer.rights.subscribe.contain(prefix) {
+            return Err(SubscribePeerError::Denied);
+        }
+        match self.subscriptions.add(pipe, prefix) {
+            Change::TooMany => Err(SubscribePeerError::TooMany),
+            _ => Ok(()),
+        }
+    }
+
+    fn subscribers(&self, topic: &[u8], pipes: &Pipes) -> Vec<PipeId> {
         let mut found = Vec::new();
-        self.subscriptions.matching(topic, |pipe| found.push(pipe));
-        found.sort_unstable();
-        found.dedup();
+        self.find(topic, pipes, &mut found);
         found
+    }
+
+    fn topics(&self) -> usize {
+        self.subscriptions.len()
     }
 }

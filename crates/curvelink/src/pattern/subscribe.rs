@@ -5,38 +5,43 @@ use std::sync::Arc;
 use bytes::Bytes;
 use curvelink_proto::{Message, Peer, Reason};
 
-use super::subscriptions::{Change, Subscriptions};
+use super::subscriptions::Wanted;
 use super::turns::Turns;
-use super::{Pattern, Refused, WrongTurn};
+use super::{Pattern, Refused, WrongTurn, leading_subscription, topic};
+use crate::options::Topics;
 use crate::pipe::{PipeId, Pipes};
 
 #[derive(Debug)]
 pub(super) struct Subscribe {
+    options: Topics,
     incoming: Turns,
     /// Publishers whose handshake is done.
     publishers: Vec<PipeId>,
-    /// What this socket itself wants, under [`PipeId::OWN`].
-    wanted: Subscriptions,
+    wanted: Wanted,
     /// SUB: drop what was not subscribed; a publisher may send more than it was asked for.
     filter: bool,
 }
 
 impl Subscribe {
-    pub(super) fn new(filter: bool) -> Self {
+    pub(super) fn new(options: &Topics, filter: bool) -> Self {
         Self {
+            options: options.clone(),
             incoming: Turns::default(),
             publishers: Vec::new(),
-            wanted: Subscriptions::new(usize::MAX),
+            wanted: Wanted::default(),
             filter,
         }
     }
-}
 
-fn matches(wanted: &Subscriptions, message: &Message) -> bool {
-    let topic = message.first().map(|frame| &frame[..]).unwrap_or_default();
-    let mut found = false;
-    wanted.matching(topic, |_| found = true);
-    found
+    /// Whether a change is told to the publishers. Every subscription is, as libzmq does it: an
+    /// XPUB may show them all.
+    fn change(&mut self, prefix: &Bytes, subscribe: bool) -> bool {
+        if subscribe {
+            self.wanted.add(prefix);
+            return true;
+        }
+        self.wanted.remove(prefix) || self.options.verbose_unsubscribe
+    }
 }
 
 impl Pattern for Subscribe {
@@ -44,7 +49,7 @@ impl Pattern for Subscribe {
     fn attach(&mut self, _: PipeId, _: &mut Pipes) {}
 
     fn ready(&mut self, pipe: PipeId, _: &Arc<Peer>, pipes: &mut Pipes) -> Result<(), Reason> {
-        for prefix in self.wanted.of(PipeId::OWN) {
+        for prefix in self.wanted.prefixes() {
             pipes.subscribe(pipe, prefix, true);
         }
         self.publishers.push(pipe);
@@ -68,11 +73,15 @@ impl Pattern for Subscribe {
     /// XSUB: a message of one frame that begins with 1 or 0 is a subscription or its end; any
     /// other goes upstream to every publisher.
     fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
-        if let Some(frame) = message.first().filter(|_| message.len() == 1)
-            && let Some((change @ (0 | 1), prefix)) = frame.split_first()
-        {
-            self.subscribe(Bytes::copy_from_slice(prefix), *change == 1, pipes);
-            return Ok(());
+        if let Some((subscribe, prefix)) = leading_subscription(&message) {
+            if message.len() == 1 {
+                self.subscribe(prefix, subscribe, pipes);
+                return Ok(());
+            }
+            if self.options.first_frame {
+                // The publisher takes it out of the message.
+                self.change(&prefix, subscribe);
+            }
         }
         for pipe in &self.publishers {
             if !pipes.try_write(*pipe, &message) {
@@ -84,7 +93,7 @@ impl Pattern for Subscribe {
 
     fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
         while let Some((_, message)) = self.incoming.recv(pipes) {
-            if !self.filter || matches(&self.wanted, &message) {
+            if !self.filter || self.wanted.matches(topic(&message)) != self.options.invert {
                 return Ok(Some(message));
             }
             pipes.drops.not_subscribed += 1;
@@ -98,21 +107,26 @@ impl Pattern for Subscribe {
     }
 
     fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
-        let (filter, wanted) = (self.filter, &self.wanted);
-        self.incoming
-            .has_message(pipes, |_, message| !filter || matches(wanted, message))
+        let (filter, invert, wanted) = (self.filter, self.options.invert, &self.wanted);
+        let mut refused = 0;
+        let found = self.incoming.has_message(pipes, |_, message| {
+            let given = !filter || wanted.matches(topic(message)) != invert;
+            refused += u64::from(!given);
+            given
+        });
+        pipes.drops.not_subscribed += refused;
+        found
     }
 
     fn subscribe(&mut self, prefix: Bytes, subscribe: bool, pipes: &mut Pipes) {
-        let change = if subscribe {
-            self.wanted.add(PipeId::OWN, &prefix)
-        } else {
-            self.wanted.remove(PipeId::OWN, &prefix)
-        };
-        if change == Change::ForAll {
+        if self.change(&prefix, subscribe) {
             for pipe in &self.publishers {
                 pipes.subscribe(*pipe, &prefix, subscribe);
             }
         }
+    }
+
+    fn topics(&self) -> usize {
+        self.wanted.len()
     }
 }

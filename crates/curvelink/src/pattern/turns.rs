@@ -82,7 +82,7 @@ impl Turns {
     pub(crate) fn has_message(
         &mut self,
         pipes: &mut Pipes,
-        given: impl Fn(PipeId, &Message) -> bool,
+        mut given: impl FnMut(PipeId, &Message) -> bool,
     ) -> bool {
         while self.active > 0 {
             let pipe = self.pipes[self.next];

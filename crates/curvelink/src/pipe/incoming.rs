@@ -1,12 +1,13 @@
 //! From one link to a socket: whole messages, handed over in batches.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
 
 use curvelink_proto::{Message, Peer};
 
-use crate::pipe::PipeId;
+use super::{PipeId, Served};
 use crate::socket::core::{Core, Effect};
 use crate::sync::lock;
 
@@ -18,6 +19,10 @@ use crate::sync::lock;
 pub(crate) struct Incoming {
     state: Mutex<State>,
     max_octets: usize,
+    /// After how many messages of its batch the socket tells that there is room.
+    step: AtomicUsize,
+    /// The newest message takes the place of all others.
+    conflate: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -25,9 +30,10 @@ struct State {
     queue: VecDeque<Message>,
     octets: usize,
     max_messages: usize,
-    /// Messages of the batch that the socket swapped out last.
-    held: usize,
-    held_octets: usize,
+    conflated: u64,
+    /// Messages of the batch that the socket swapped out last and has not served, as far as it
+    /// told.
+    held: Served,
     /// The socket found nothing and wants to hear of the next message.
     idle: bool,
     /// The writer found no room and wants to hear of it.
@@ -46,25 +52,31 @@ enum Writer {
 
 impl Incoming {
     /// `max_messages` is the high-water mark, 0 for none; octets are bounded beside it.
-    pub(crate) fn new(max_messages: usize, max_octets: usize) -> Self {
-        let state = State {
-            idle: true,
-            ..State::default()
-        };
+    pub(crate) fn new(max_messages: usize, max_octets: usize, conflate: bool) -> Self {
         let incoming = Self {
-            state: Mutex::new(state),
+            state: Mutex::new(State {
+                idle: true,
+                ..State::default()
+            }),
             max_octets,
+            step: AtomicUsize::new(1),
+            conflate: AtomicBool::new(conflate),
         };
-        incoming.set_mark(max_messages);
+        incoming.set_terms(max_messages, conflate);
         incoming
     }
 
-    /// Sets the high-water mark anew: of an inproc queue, half is known once the ends are joined.
-    pub(crate) fn set_mark(&self, max_messages: usize) {
-        lock(&self.state).max_messages = match max_messages {
+    /// Sets the high-water mark anew, and whether only the last message is kept: of an inproc
+    /// queue, half is known once the ends are joined.
+    pub(crate) fn set_terms(&self, max_messages: usize, conflate: bool) {
+        let mut state = lock(&self.state);
+        state.max_messages = match max_messages {
             0 => usize::MAX,
             mark => mark,
         };
+        self.conflate.store(conflate, Ordering::Relaxed);
+        let step = (state.max_messages / 8).clamp(1, 64);
+        self.step.store(step, Ordering::Relaxed);
     }
 
     /// Moves messages in until the queue is full; whether the socket must be told. What found no
@@ -76,11 +88,12 @@ impl Incoming {
         }
         let mut pushed = false;
         while let Some(message) = batch.pop_front() {
-            if let Err(message) = self.push(&mut state, message) {
+            if !self.room(&state) {
                 batch.push_front(message);
                 state.writer = Writer::Session(waker.clone());
                 break;
             }
+            self.push(&mut state, message);
             pushed = true;
         }
         pushed && std::mem::take(&mut state.idle)
@@ -93,8 +106,8 @@ impl Incoming {
         if state.closed || rest.is_empty() {
             return false;
         }
-        state.octets += rest.iter().map(Message::octets).sum::<usize>();
-        state.queue.append(rest);
+        rest.drain(..)
+            .for_each(|message| self.push(&mut state, message));
         std::mem::take(&mut state.idle)
     }
 
@@ -109,57 +122,81 @@ impl Incoming {
         if state.closed {
             return Err(message);
         }
-        match self.push(&mut state, message) {
-            Ok(()) => Ok(std::mem::take(&mut state.idle)),
-            Err(message) => {
-                state.writer = Writer::Inproc(writer.clone(), pipe);
-                Err(message)
-            }
+        if !self.room(&state) {
+            state.writer = Writer::Inproc(writer.clone(), pipe);
+            return Err(message);
         }
+        self.push(&mut state, message);
+        Ok(std::mem::take(&mut state.idle))
     }
 
     /// Whether a message of an inproc peer would be accepted; if not, the peer is told once it
     /// would.
     pub(crate) fn has_room(&self, writer: &Weak<Core>, pipe: PipeId) -> bool {
         let mut state = lock(&self.state);
-        if state.closed || self.full(&state) {
+        let room = !state.closed && self.room(&state);
+        if !room {
             state.writer = Writer::Inproc(writer.clone(), pipe);
-            return false;
         }
-        true
+        room
     }
 
-    fn full(&self, state: &State) -> bool {
-        let messages = state.queue.len() + state.held;
-        let octets = state.octets + state.held_octets;
-        messages >= state.max_messages || (octets >= self.max_octets && messages > 0)
+    fn room(&self, state: &State) -> bool {
+        let messages = state.queue.len() + state.held.messages;
+        let octets = state.octets + state.held.octets;
+        let full = messages >= state.max_messages || (octets >= self.max_octets && messages > 0);
+        self.conflates() || !full
     }
 
-    fn push(&self, state: &mut State, message: Message) -> Result<(), Message> {
-        if self.full(state) {
-            return Err(message);
+    fn push(&self, state: &mut State, message: Message) {
+        if self.conflates() {
+            state.conflated += state.queue.len() as u64;
+            state.queue.clear();
+            state.octets = 0;
         }
         state.octets += message.octets();
         state.queue.push_back(message);
-        Ok(())
     }
 
     /// Swaps what there is into the socket's batch, which it has served whole; the next message
     /// after an empty swap is announced. The effect wakes a writer that waits for room.
+    ///
+    /// Where messages conflate, one that was swapped out and not served gives way to a newer one.
     pub(crate) fn take(&self, batch: &mut VecDeque<Message>) -> Option<Effect> {
         let mut state = lock(&self.state);
+        if !batch.is_empty() {
+            if state.queue.is_empty() {
+                return None;
+            }
+            state.conflated += batch.len() as u64;
+            batch.clear();
+        }
         std::mem::swap(&mut state.queue, batch);
-        state.held = batch.len();
-        state.held_octets = std::mem::take(&mut state.octets);
+        state.held = Served {
+            messages: batch.len(),
+            octets: std::mem::take(&mut state.octets),
+        };
         state.idle = batch.is_empty();
-        if state.held > state.max_messages / 2 && !state.idle {
-            return None;
-        }
-        match std::mem::take(&mut state.writer) {
-            Writer::Busy => None,
-            Writer::Session(waker) => Some(Effect::Wake(waker)),
-            Writer::Inproc(core, pipe) => Some(Effect::Writable(core, pipe)),
-        }
+        state.tell_writer(self.max_octets)
+    }
+
+    /// Whether the newest message takes the place of all others.
+    pub(crate) fn conflates(&self) -> bool {
+        self.conflate.load(Ordering::Relaxed)
+    }
+
+    /// Whether so much was served of the batch that [`served`](Self::served) should be told.
+    pub(crate) fn is_worth_telling(&self, served: Served) -> bool {
+        served.messages >= self.step.load(Ordering::Relaxed) || served.octets >= self.max_octets / 8
+    }
+
+    /// Takes note of what the socket has served of its batch. The effect wakes a writer that waits
+    /// for room, once half of it is free.
+    pub(crate) fn served(&self, served: Served) -> Option<Effect> {
+        let mut state = lock(&self.state);
+        state.held.messages = state.held.messages.saturating_sub(served.messages);
+        state.held.octets = state.held.octets.saturating_sub(served.octets);
+        state.tell_writer(self.max_octets)
     }
 
     /// Notes the sender on the messages that wait: another peer's come after them.
@@ -172,6 +209,11 @@ impl Incoming {
         lock(&self.state).queue.len()
     }
 
+    /// Messages whose place a newer one took.
+    pub(crate) fn conflated(&self) -> u64 {
+        lock(&self.state).conflated
+    }
+
     /// The reader is gone: what waits is dropped, and nothing more is accepted.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
@@ -181,5 +223,100 @@ impl Incoming {
             drop(state);
             waker.wake();
         }
+    }
+}
+
+impl State {
+    /// Wakes a writer that waits, if half of the mark is free or nothing is left to be served.
+    fn tell_writer(&mut self, max_octets: usize) -> Option<Effect> {
+        let messages = self.queue.len() + self.held.messages;
+        let octets = self.octets + self.held.octets;
+        let room = messages <= self.max_messages / 2 && octets <= max_octets / 2;
+        if !room && messages > 0 {
+            return None;
+        }
+        match std::mem::take(&mut self.writer) {
+            Writer::Busy => None,
+            Writer::Session(waker) => Some(Effect::Wake(waker)),
+            Writer::Inproc(core, pipe) => Some(Effect::Writable(core, pipe)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(incoming: &Incoming) -> usize {
+        let mut count = 0;
+        while incoming
+            .push_inproc("x".into(), &Weak::new(), PipeId::OWN)
+            .is_ok()
+        {
+            count += 1;
+        }
+        count
+    }
+
+    fn one() -> Served {
+        Served {
+            messages: 1,
+            octets: 1,
+        }
+    }
+
+    #[test]
+    fn exactly_the_high_water_mark_is_accepted_and_what_is_swapped_out_counts() {
+        for mark in [1, 2, 3, 7, 2000] {
+            let incoming = Incoming::new(mark, 1 << 20, false);
+            assert_eq!(fill(&incoming), mark);
+            let mut batch = VecDeque::new();
+            assert!(
+                incoming.take(&mut batch).is_none(),
+                "{mark}: nothing served"
+            );
+            assert_eq!((batch.len(), fill(&incoming)), (mark, 0));
+            // Half of the mark, rounded up, must be served before the writer hears of it.
+            let woken = (1..=mark).find(|_| incoming.served(one()).is_some());
+            assert_eq!(woken, Some(mark.div_ceil(2)), "{mark}");
+            assert_eq!(fill(&incoming), mark.div_ceil(2));
+        }
+    }
+
+    #[test]
+    fn octets_are_bounded_but_one_large_message_passes() {
+        let incoming = Incoming::new(0, 1000, false);
+        let push = |octets: usize| {
+            incoming
+                .push_inproc(vec![0; octets].into(), &Weak::new(), PipeId::OWN)
+                .is_ok()
+        };
+        assert!(push(5000) && !push(1));
+        let mut batch = VecDeque::new();
+        assert!(incoming.take(&mut batch).is_none());
+        assert!(!push(1), "it is not served yet");
+        let served = Served {
+            messages: 1,
+            octets: 5000,
+        };
+        assert!(incoming.is_worth_telling(served));
+        assert!(incoming.served(served).is_some() && push(1));
+    }
+
+    #[test]
+    fn only_the_last_message_is_kept_where_they_conflate() {
+        let incoming = Incoming::new(1, 1, true);
+        let mut batch: VecDeque<Message> = (0..9).map(|i| i.to_string().into()).collect();
+        assert!(incoming.push_batch(&mut batch, Waker::noop()));
+        assert!(batch.is_empty() && incoming.len() == 1);
+        assert_eq!(incoming.conflated(), 8);
+        incoming.take(&mut batch);
+        assert_eq!(batch, ["8".into()]);
+        incoming.take(&mut batch);
+        assert_eq!(batch, ["8".into()], "there is no newer one");
+        incoming.push_rest(&mut VecDeque::from(["9".into(), "10".into()]));
+        incoming.take(&mut batch);
+        assert_eq!(batch, ["10".into()]);
+        assert_eq!(incoming.conflated(), 10);
     }
 }

@@ -2,6 +2,7 @@
 
 mod incoming;
 mod outgoing;
+mod slots;
 mod statistics;
 
 use std::collections::VecDeque;
@@ -12,37 +13,11 @@ use curvelink_proto::{Message, Peer};
 
 pub(crate) use self::incoming::Incoming;
 pub(crate) use self::outgoing::Outgoing;
+pub(crate) use self::slots::PipeId;
+use self::slots::Slots;
 pub use self::statistics::{Drops, Statistics, Traffic};
+use crate::options::Options;
 use crate::socket::core::{Core, Effect};
-
-/// A pipe of one socket. The generation tells it from earlier pipes in the same slot: what an
-/// inproc peer says of a pipe that is gone must not touch the one that has its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct PipeId {
-    slot: u32,
-    generation: u32,
-}
-
-impl PipeId {
-    /// No pipe: the socket itself, as the owner of its own subscriptions.
-    pub(crate) const OWN: Self = Self {
-        slot: u32::MAX,
-        generation: 0,
-    };
-
-    #[cfg(test)]
-    pub(crate) const fn new(index: usize) -> Self {
-        Self {
-            slot: index as u32,
-            generation: 0,
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) const fn index(self) -> usize {
-        self.slot as usize
-    }
-}
 
 /// Where a pipe's messages go.
 #[derive(Clone)]
@@ -67,6 +42,17 @@ impl fmt::Debug for Outlet {
     }
 }
 
+/// How a pipe came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// We dial, and again whenever the link is lost.
+    Dialled,
+    /// We connected over inproc, which is not made again.
+    Joined,
+    /// The peer came to us.
+    Accepted,
+}
+
 #[derive(Debug)]
 struct Pipe {
     /// `None` for an inproc pipe whose other end is not there yet.
@@ -74,14 +60,22 @@ struct Pipe {
     incoming: Arc<Incoming>,
     /// Messages taken out of `incoming` and not yet received.
     batch: VecDeque<Message>,
+    /// Of the batch, what was received and `incoming` not yet told.
+    served: Served,
     /// Once the handshake is done, and until the link is lost.
     peer: Option<Arc<Peer>>,
     /// Who sent what is in the queue and has no sender noted on it. It outlives the link.
     sender: Option<Arc<Peer>>,
-    /// The socket dials again when the link is lost.
-    reconnects: bool,
+    origin: Origin,
     /// The link is gone and will not come back: the pipe ends when its messages are received.
     ending: bool,
+}
+
+/// Messages and octets that make room in a queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Served {
+    pub(crate) messages: usize,
+    pub(crate) octets: usize,
 }
 
 impl Pipe {
@@ -89,40 +83,30 @@ impl Pipe {
     fn waiting(&self) -> usize {
         self.batch.len() + self.incoming.len()
     }
-}
 
-/// A place for a pipe, used again and again.
-#[derive(Debug, Default)]
-struct Slot {
-    generation: u32,
-    pipe: Option<Pipe>,
-}
-
-impl Slot {
-    fn pipe(&self, generation: u32) -> Option<&Pipe> {
-        let pipe = self.pipe.as_ref();
-        pipe.filter(|_| self.generation == generation)
+    /// Messages that wait to be written, and those that newer ones replaced, either way.
+    fn outgoing(&self) -> Option<&Arc<Outgoing>> {
+        match self.outlet.as_ref()? {
+            Outlet::Link(outgoing) => Some(outgoing),
+            Outlet::Inproc { .. } => None,
+        }
     }
 
-    fn pipe_mut(&mut self, generation: u32) -> Option<&mut Pipe> {
-        let pipe = self.pipe.as_mut();
-        pipe.filter(|_| self.generation == generation)
-    }
-
-    /// Frees the slot if it is this generation's.
-    fn take(&mut self, generation: u32) -> Option<Pipe> {
-        let pipe = self.pipe.take_if(|_| self.generation == generation)?;
-        self.generation = self.generation.wrapping_add(1);
-        Some(pipe)
+    fn conflated(&self) -> u64 {
+        let outgoing = self.outgoing().map(|outgoing| outgoing.conflated());
+        self.incoming.conflated() + outgoing.unwrap_or_default()
     }
 }
 
 /// The pipes of a socket, and what touching them has to cause once the socket's lock is released.
 #[derive(Debug)]
 pub(crate) struct Pipes {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
+    slots: Slots<Pipe>,
     owner: Weak<Core>,
+    /// A pipe that dials takes messages only while its link is up.
+    immediate: bool,
+    /// What each peer is sent first.
+    hello: Option<Message>,
     effects: Vec<Effect>,
     /// Pipes that came to their end while being read.
     ended: Vec<PipeId>,
@@ -133,11 +117,13 @@ pub(crate) struct Pipes {
 }
 
 impl Pipes {
-    pub(crate) fn new(owner: Weak<Core>) -> Self {
+    pub(crate) fn new(owner: Weak<Core>, options: &Options) -> Self {
+        let hello = &options.notices.hello;
         Self {
-            slots: Vec::new(),
-            free: Vec::new(),
+            slots: Slots::new(),
             owner,
+            immediate: options.queues.immediate,
+            hello: (!hello.is_empty()).then(|| hello.clone().into()),
             effects: Vec::new(),
             ended: Vec::new(),
             drops: Drops::default(),
@@ -150,58 +136,44 @@ impl Pipes {
         &mut self,
         outlet: Option<Outlet>,
         incoming: Arc<Incoming>,
-        reconnects: bool,
+        origin: Origin,
     ) -> PipeId {
-        let pipe = Pipe {
+        self.slots.insert(Pipe {
             outlet,
             incoming,
             batch: VecDeque::new(),
+            served: Served::default(),
             peer: None,
             sender: None,
-            reconnects,
+            origin,
             ending: false,
-        };
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            self.slots.len() as u32 - 1
-        });
-        let place = &mut self.slots[slot as usize];
-        place.pipe = Some(pipe);
-        PipeId {
-            slot,
-            generation: place.generation,
-        }
-    }
-
-    fn pipe(&self, id: PipeId) -> Option<&Pipe> {
-        self.slots.get(id.slot as usize)?.pipe(id.generation)
-    }
-
-    fn pipe_mut(&mut self, id: PipeId) -> Option<&mut Pipe> {
-        let slot = self.slots.get_mut(id.slot as usize)?;
-        slot.pipe_mut(id.generation)
+        })
     }
 
     pub(crate) fn contains(&self, id: PipeId) -> bool {
-        self.pipe(id).is_some()
+        self.slots.get(id).is_some()
     }
 
     /// Joins an inproc pipe to its other end.
     pub(crate) fn join(&mut self, id: PipeId, outlet: Outlet) {
-        if let Some(pipe) = self.pipe_mut(id) {
+        if let Some(pipe) = self.slots.get_mut(id) {
             pipe.outlet = Some(outlet);
         }
     }
 
+    pub(crate) fn origin(&self, id: PipeId) -> Option<Origin> {
+        Some(self.slots.get(id)?.origin)
+    }
+
     /// Whether the link comes back by itself when it is lost.
     pub(crate) fn reconnects(&self, id: PipeId) -> bool {
-        self.pipe(id).is_some_and(|pipe| pipe.reconnects)
+        self.origin(id) == Some(Origin::Dialled)
     }
 
     /// Notes who is at the other end from now on, or that nobody is. Messages that an earlier peer
     /// sent, and that still wait, stay that peer's.
     pub(crate) fn set_peer(&mut self, id: PipeId, peer: Option<Arc<Peer>>) {
-        let Some(pipe) = self.pipe_mut(id) else {
+        let Some(pipe) = self.slots.get_mut(id) else {
             return;
         };
         if peer.is_some() {
@@ -216,26 +188,33 @@ impl Pipes {
 
     /// The peer, while the link is up.
     pub(crate) fn peer(&self, id: PipeId) -> Option<&Arc<Peer>> {
-        self.pipe(id)?.peer.as_ref()
+        self.slots.get(id)?.peer.as_ref()
     }
 
     pub(crate) fn peers(&self) -> Vec<Arc<Peer>> {
-        let pipes = self.slots.iter().filter_map(|slot| slot.pipe.as_ref());
-        pipes.filter_map(|pipe| pipe.peer.clone()).collect()
+        let peers = self.slots.values().filter_map(|pipe| pipe.peer.clone());
+        peers.collect()
     }
 
     /// Hands a message to a pipe unless it is full or on its way out.
     pub(crate) fn try_write(&mut self, id: PipeId, message: &Message) -> bool {
-        let written = self.write(id, message);
+        let written = self.takes(id) && self.write(id, message);
         if written {
             self.sent.count(message.octets());
         }
         written
     }
 
+    /// Whether messages may wait in a pipe as its link is now.
+    fn takes(&self, id: PipeId) -> bool {
+        self.slots.get(id).is_some_and(|pipe| {
+            let waits = self.immediate && pipe.origin == Origin::Dialled && pipe.peer.is_none();
+            !pipe.ending && !waits
+        })
+    }
+
     fn write(&mut self, id: PipeId, message: &Message) -> bool {
-        let owner = self.owner.clone();
-        let Some(pipe) = self.pipe_mut(id).filter(|pipe| !pipe.ending) else {
+        let Some(pipe) = self.slots.get(id) else {
             return false;
         };
         match &pipe.outlet {
@@ -244,7 +223,7 @@ impl Pipes {
             Some(Outlet::Inproc { queue, peer, pipe }) => {
                 let mut message = message.clone();
                 message.set_peer(None);
-                match queue.push_inproc(message, &owner, id) {
+                match queue.push_inproc(message, &self.owner, id) {
                     Ok(announce) => {
                         let effect = announce.then(|| Effect::Readable(peer.clone(), *pipe));
                         self.effects.extend(effect);
@@ -258,24 +237,39 @@ impl Pipes {
 
     /// Whether a pipe would take a message now; if not, it tells once there is room.
     pub(crate) fn has_room(&self, id: PipeId) -> bool {
-        let Some(pipe) = self.pipe(id).filter(|pipe| !pipe.ending) else {
-            return false;
-        };
-        match &pipe.outlet {
+        match self.slots.get(id).and_then(|pipe| pipe.outlet.as_ref()) {
+            _ if !self.takes(id) => false,
             None => false,
             Some(Outlet::Link(outgoing)) => outgoing.has_room(),
             Some(Outlet::Inproc { queue, .. }) => queue.has_room(&self.owner, id),
         }
     }
 
-    /// Tells a publisher what this socket subscribes to.
-    pub(crate) fn subscribe(&mut self, id: PipeId, prefix: &[u8], subscribe: bool) {
-        let Some(pipe) = self.pipe_mut(id) else {
+    /// Whether a pipe that would take a message later has no room for it now; then it tells once
+    /// there is.
+    pub(crate) fn is_full(&self, id: PipeId) -> bool {
+        self.takes(id) && !self.is_given_up(id) && !self.has_room(id)
+    }
+
+    /// Sends what each peer is sent first.
+    pub(crate) fn greet(&mut self, id: PipeId) {
+        let Some(hello) = self.hello.clone() else {
             return;
         };
-        match &pipe.outlet {
+        match self.slots.get(id).and_then(Pipe::outgoing) {
+            Some(outgoing) => outgoing.greet(&hello),
+            None => drop(self.write(id, &hello)),
+        }
+    }
+
+    /// Tells a publisher what this socket subscribes to.
+    pub(crate) fn subscribe(&mut self, id: PipeId, prefix: &[u8], subscribe: bool) {
+        match self.slots.get(id).and_then(|pipe| pipe.outlet.as_ref()) {
             None => {}
-            Some(Outlet::Link(outgoing)) => outgoing.subscribe(prefix, subscribe),
+            Some(Outlet::Link(outgoing)) => {
+                let accepted = outgoing.subscribe(prefix, subscribe);
+                self.drops.no_room += u64::from(!accepted);
+            }
             Some(Outlet::Inproc { peer, pipe, .. }) => {
                 let prefix = bytes::Bytes::copy_from_slice(prefix);
                 let effect = Effect::Subscription(peer.clone(), *pipe, subscribe, prefix);
@@ -286,9 +280,9 @@ impl Pipes {
 
     /// The next message of a pipe, which stays.
     pub(crate) fn peek(&mut self, id: PipeId) -> Option<&Message> {
-        let slot = self.slots.get_mut(id.slot as usize)?;
-        let pipe = slot.pipe_mut(id.generation)?;
-        if pipe.batch.is_empty() {
+        let pipe = self.slots.get_mut(id)?;
+        if pipe.batch.is_empty() || pipe.incoming.conflates() {
+            pipe.served = Served::default();
             self.effects.extend(pipe.incoming.take(&mut pipe.batch));
         }
         if pipe.batch.is_empty() && pipe.ending {
@@ -299,35 +293,69 @@ impl Pipes {
 
     /// The next message of a pipe, with its peer noted on it.
     pub(crate) fn read(&mut self, id: PipeId) -> Option<Message> {
-        let slot = self.slots.get_mut(id.slot as usize)?;
-        let pipe = slot.pipe_mut(id.generation)?;
-        if pipe.batch.is_empty() {
+        let pipe = self.slots.get_mut(id)?;
+        if pipe.batch.is_empty() || pipe.incoming.conflates() {
+            pipe.served = Served::default();
             self.effects.extend(pipe.incoming.take(&mut pipe.batch));
         }
-        let mut message = pipe.batch.pop_front();
+        let Some(mut message) = pipe.batch.pop_front() else {
+            if pipe.ending {
+                self.ended.push(id);
+            }
+            return None;
+        };
+        pipe.served.messages += 1;
+        pipe.served.octets += message.octets();
         // With the last one out there is room, and a writer that waits must not have to wait for
         // the application to come back.
-        if pipe.batch.is_empty() {
+        if pipe.batch.is_empty() && !pipe.incoming.conflates() {
+            pipe.served = Served::default();
             self.effects.extend(pipe.incoming.take(&mut pipe.batch));
+        } else if pipe.incoming.is_worth_telling(pipe.served) {
+            let served = std::mem::take(&mut pipe.served);
+            self.effects.extend(pipe.incoming.served(served));
         }
-        match &mut message {
-            Some(message) if message.peer().is_none() => message.set_peer(pipe.sender.clone()),
-            None if pipe.ending => self.ended.push(id),
-            _ => {}
+        if message.peer().is_none() {
+            message.set_peer(pipe.sender.clone());
         }
-        message
+        Some(message)
+    }
+
+    /// Adds a message as if the peer had sent it last.
+    pub(crate) fn notice(&self, id: PipeId, message: Message) {
+        if let Some(pipe) = self.slots.get(id) {
+            pipe.incoming.push_rest(&mut VecDeque::from([message]));
+        }
+    }
+
+    /// Whether the application has ended the pipe, or the socket.
+    pub(crate) fn is_given_up(&self, id: PipeId) -> bool {
+        let pipe = self.slots.get(id);
+        pipe.is_none_or(|pipe| {
+            pipe.outgoing()
+                .is_some_and(|outgoing| outgoing.is_closing())
+        })
     }
 
     /// Forgets what waits to be written to a link.
-    pub(crate) fn clear_outgoing(&self, id: PipeId) {
-        if let Some(Outlet::Link(outgoing)) = self.pipe(id).and_then(|pipe| pipe.outlet.as_ref()) {
-            outgoing.clear();
+    pub(crate) fn clear_outgoing(&mut self, id: PipeId) {
+        if let Some(outgoing) = self.slots.get(id).and_then(Pipe::outgoing) {
+            self.drops.peer_gone += outgoing.clear() as u64;
+        }
+    }
+
+    /// The link is gone: on a socket that sends only where one is up, what waits goes with it.
+    pub(crate) fn lose_link(&mut self, id: PipeId) {
+        self.set_peer(id, None);
+        if self.immediate {
+            self.clear_outgoing(id);
         }
     }
 
     /// The link is gone for good; whether everything it brought has been received.
     pub(crate) fn end(&mut self, id: PipeId) -> bool {
-        let Some(pipe) = self.pipe_mut(id) else {
+        self.clear_outgoing(id);
+        let Some(pipe) = self.slots.get_mut(id) else {
             return false;
         };
         pipe.ending = true;
@@ -337,11 +365,10 @@ impl Pipes {
 
     /// Frees a pipe. An inproc peer is told.
     pub(crate) fn remove(&mut self, id: PipeId) {
-        let slot = self.slots.get_mut(id.slot as usize);
-        let Some(pipe) = slot.and_then(|slot| slot.take(id.generation)) else {
+        let Some(pipe) = self.slots.remove(id) else {
             return;
         };
-        self.free.push(id.slot);
+        self.drops.conflated += pipe.conflated();
         pipe.incoming.close();
         if let Some(Outlet::Inproc { peer, pipe, .. }) = pipe.outlet {
             self.effects.push(Effect::Ended(peer, pipe));
@@ -349,40 +376,29 @@ impl Pipes {
     }
 
     pub(crate) fn ids(&self) -> Vec<PipeId> {
-        let used = self
-            .slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| slot.pipe.is_some());
-        used.map(|(index, slot)| PipeId {
-            slot: index as u32,
-            generation: slot.generation,
-        })
-        .collect()
+        self.slots.iter().map(|(id, _)| id).collect()
     }
 
     /// What went through these pipes; the pattern may hold messages of its own beside.
     pub(crate) fn statistics(&self) -> Statistics {
-        let pipes = || self.slots.iter().filter_map(|slot| slot.pipe.as_ref());
-        let outgoing = pipes().map(|pipe| match &pipe.outlet {
-            Some(Outlet::Link(outgoing)) => outgoing.messages(),
-            Some(Outlet::Inproc { .. }) | None => 0,
-        });
-        Statistics {
+        let mut statistics = Statistics {
             sent: self.sent,
             received: self.received,
-            queued_to_peers: outgoing.sum(),
-            queued_from_peers: pipes().map(Pipe::waiting).sum(),
             dropped: self.drops,
+            ..Statistics::default()
+        };
+        for pipe in self.slots.values() {
+            let outgoing = pipe.outgoing().map(|outgoing| outgoing.messages());
+            statistics.queued_to_peers += outgoing.unwrap_or_default();
+            statistics.queued_from_peers += pipe.waiting();
+            statistics.dropped.conflated += pipe.conflated();
         }
+        statistics
     }
 
     /// The queues to the links, for closing.
     pub(crate) fn outgoing(&self, id: PipeId) -> Option<Arc<Outgoing>> {
-        match self.pipe(id)?.outlet.as_ref()? {
-            Outlet::Link(outgoing) => Some(outgoing.clone()),
-            Outlet::Inproc { .. } => None,
-        }
+        self.slots.get(id)?.outgoing().cloned()
     }
 
     pub(crate) fn take_ended(&mut self) -> Vec<PipeId> {

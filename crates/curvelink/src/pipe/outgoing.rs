@@ -15,6 +15,8 @@ pub(crate) struct Outgoing {
     state: Mutex<State>,
     max_messages: usize,
     max_octets: usize,
+    /// The newest message takes the place of all others.
+    conflate: bool,
 }
 
 #[derive(Debug, Default)]
@@ -23,6 +25,11 @@ struct State {
     /// Messages accepted and not yet written whole, those that the session has included.
     messages: usize,
     octets: usize,
+    conflated: u64,
+    /// The first message that is not yet written is what the peer is greeted with.
+    hello: bool,
+    /// Subscriptions are among the messages; how many, nobody counts.
+    subscribes: bool,
     /// The socket was told that there is no room, and waits.
     full: bool,
     /// When lingering ends; `None` while the socket lives.
@@ -42,7 +49,7 @@ pub(crate) struct Taken {
 
 impl Outgoing {
     /// `max_messages` is the high-water mark, 0 for none; octets are bounded beside it.
-    pub(crate) fn new(max_messages: usize, max_octets: usize) -> Self {
+    pub(crate) fn new(max_messages: usize, max_octets: usize, conflate: bool) -> Self {
         let max_messages = if max_messages == 0 {
             usize::MAX
         } else {
@@ -52,6 +59,7 @@ impl Outgoing {
             state: Mutex::default(),
             max_messages,
             max_octets,
+            conflate,
         }
     }
 
@@ -61,6 +69,9 @@ impl Outgoing {
         let mut state = lock(&self.state);
         if !self.room(&mut state) {
             return false;
+        }
+        if self.conflate {
+            state.forget_waiting();
         }
         state.octets += state.backlog.push(message);
         state.messages += 1;
@@ -76,25 +87,47 @@ impl Outgoing {
     fn room(&self, state: &mut State) -> bool {
         let full = state.messages >= self.max_messages
             || (state.octets >= self.max_octets && state.messages > 0);
-        if full || state.closing.is_some() {
+        if full && !self.conflate || state.closing.is_some() {
             state.full = true;
             return false;
         }
         true
     }
 
-    /// Accepts a subscription: these are not counted against the high-water mark.
-    pub(crate) fn subscribe(&self, prefix: &[u8], subscribe: bool) {
+    /// Puts a message in front of all others, unless it waits there from an earlier connection.
+    pub(crate) fn greet(&self, hello: &Message) {
         let mut state = lock(&self.state);
+        if std::mem::replace(&mut state.hello, true) {
+            return;
+        }
+        let mut first = Backlog::new();
+        state.octets += first.push(hello);
+        state.messages += 1;
+        first.append(state.backlog.take());
+        state.backlog = first;
+        wake(state.reader.take(), state);
+    }
+
+    /// Accepts a subscription, unless octets without measure wait: these are not refused at the
+    /// high-water mark.
+    pub(crate) fn subscribe(&self, prefix: &[u8], subscribe: bool) -> bool {
+        let mut state = lock(&self.state);
+        if state.octets >= self.max_octets && state.messages > 0 {
+            return false;
+        }
+        state.subscribes = true;
         state.octets += state.backlog.push_subscription(prefix, subscribe);
         state.messages += 1;
         wake(state.reader.take(), state);
+        true
     }
 
     /// Takes all that waits, if the session has room; else wakes it when there is something new.
     pub(crate) fn poll_take(&self, room: bool, cx: &Context<'_>) -> Taken {
         let mut state = lock(&self.state);
         let waits = !state.backlog.is_empty();
+        // What the session has can be replaced no more: one message at a time.
+        let room = room && !(self.conflate && state.messages > state.backlog.len());
         let backlog = (room && waits).then(|| state.backlog.take());
         if backlog.is_none() {
             state.reader = Some(cx.waker().clone());
@@ -110,6 +143,7 @@ impl Outgoing {
         let mut state = lock(&self.state);
         state.messages = state.messages.saturating_sub(written.messages);
         state.octets = state.octets.saturating_sub(written.octets);
+        state.hello &= written.messages == 0;
         let room = state.messages <= self.max_messages / 2 && state.octets <= self.max_octets / 2;
         if state.full && room {
             state.full = false;
@@ -123,19 +157,38 @@ impl Outgoing {
         lock(&self.state).messages
     }
 
+    /// Messages whose place a newer one took.
+    pub(crate) fn conflated(&self) -> u64 {
+        lock(&self.state).conflated
+    }
+
     /// Puts messages that were not written back in front.
     pub(crate) fn give_back(&self, mut unsent: Backlog) {
         let mut state = lock(&self.state);
+        if self.conflate && !state.backlog.is_empty() {
+            state.messages = state.messages.saturating_sub(unsent.len());
+            state.octets = state.octets.saturating_sub(unsent.octets());
+            state.conflated += unsent.len() as u64;
+            return;
+        }
         unsent.append(state.backlog.take());
         state.backlog = unsent;
     }
 
-    /// Forgets all that waits: what was meant for a peer that is gone.
-    pub(crate) fn clear(&self) {
+    /// Forgets all that waits: what was meant for a peer that is gone. Gives how many messages
+    /// that were, if there were no subscriptions among them.
+    pub(crate) fn clear(&self) -> usize {
         let mut state = lock(&self.state);
         state.backlog = Backlog::new();
-        state.messages = 0;
         state.octets = 0;
+        state.hello = false;
+        let messages = std::mem::take(&mut state.messages);
+        if state.subscribes { 0 } else { messages }
+    }
+
+    /// Whether the application gave the link up.
+    pub(crate) fn is_closing(&self) -> bool {
+        lock(&self.state).closing.is_some()
     }
 
     /// The socket is closed: what waits may still be written until `deadline`.
@@ -159,6 +212,15 @@ impl Outgoing {
 }
 
 impl State {
+    /// Forgets what no session has taken yet.
+    fn forget_waiting(&mut self) {
+        let waiting = self.backlog.take();
+        self.messages -= waiting.len().min(self.messages);
+        self.octets -= waiting.octets().min(self.octets);
+        self.conflated += waiting.len() as u64;
+        self.hello = false;
+    }
+
     /// When lingering ends, once the socket is closed; now, if nothing waits to be written.
     fn ends(&self) -> Option<Instant> {
         self.closing.map(|deadline| {
@@ -193,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_high_water_mark_counts_what_is_not_yet_written() {
-        let outgoing = Outgoing::new(3, 1 << 20);
+        let outgoing = Outgoing::new(3, 1 << 20, false);
         let message = Message::from("x");
         assert!((0..3).all(|_| outgoing.try_write(&message)));
         assert!(!outgoing.try_write(&message));
@@ -213,14 +275,76 @@ mod tests {
 
     #[test]
     fn octets_are_bounded_but_one_large_message_passes() {
-        let outgoing = Outgoing::new(0, 1000);
+        let outgoing = Outgoing::new(0, 1000, false);
         assert!(outgoing.try_write(&vec![0; 5000].into()));
         assert!(!outgoing.try_write(&"x".into()));
     }
 
     #[test]
+    fn who_asks_for_room_in_vain_is_told_of_it() {
+        let outgoing = Outgoing::new(1, 1000, false);
+        assert!(outgoing.has_room() && outgoing.try_write(&"a".into()));
+        let mut written = Written::default();
+        written.messages = 1;
+        assert!(!outgoing.written(written), "nobody asked");
+        assert!(outgoing.try_write(&"a".into()) && !outgoing.has_room());
+        assert!(outgoing.written(written));
+        outgoing.close(Instant::now());
+        assert!(!outgoing.has_room());
+    }
+
+    #[test]
+    fn only_the_last_message_waits_where_they_conflate() {
+        let outgoing = Outgoing::new(1, 1, true);
+        let write = |message: &str| assert!(outgoing.try_write(&message.into()));
+        (0..9).for_each(|i| write(&i.to_string()));
+        let taken = take(&outgoing).unwrap();
+        assert_eq!((taken.len(), outgoing.conflated()), (1, 8));
+        write("9");
+        write("10");
+        assert!(
+            take(&outgoing).is_none(),
+            "one at a time is with the session"
+        );
+        assert_eq!((outgoing.messages(), outgoing.conflated()), (2, 9));
+        outgoing.give_back(taken);
+        assert_eq!((outgoing.messages(), outgoing.conflated()), (1, 10));
+        assert_eq!(take(&outgoing).unwrap().octets(), 4, "the newest is left");
+    }
+
+    #[test]
+    fn a_greeting_goes_first_and_not_twice_if_it_was_not_written() {
+        let outgoing = Outgoing::new(0, 1000, false);
+        assert!(outgoing.try_write(&"a".into()));
+        outgoing.greet(&"hello".into());
+        let unsent = take(&outgoing).unwrap();
+        outgoing.give_back(unsent);
+        outgoing.greet(&"hello".into());
+        assert_eq!(outgoing.messages(), 2);
+        let taken = take(&outgoing).unwrap();
+        assert_eq!((taken.len(), taken.octets()), (2, 2 + 5 + 2 + 1));
+        let mut written = Written::default();
+        (written.messages, written.octets) = (1, 7);
+        outgoing.written(written);
+        outgoing.greet(&"hello".into());
+        assert_eq!(
+            outgoing.messages(),
+            2,
+            "the next connection is greeted anew"
+        );
+    }
+
+    #[test]
+    fn subscriptions_are_bounded_by_their_octets_alone() {
+        let outgoing = Outgoing::new(1, 1000, false);
+        let accepted = (0..1000).take_while(|_| outgoing.subscribe(b"prefix", true));
+        assert_eq!(accepted.count(), 1000_usize.div_ceil(2 + 1 + 9 + 6));
+        assert_eq!(outgoing.clear(), 0, "none of them was a message");
+    }
+
+    #[test]
     fn unsent_messages_go_out_first() {
-        let outgoing = Outgoing::new(0, 1000);
+        let outgoing = Outgoing::new(0, 1000, false);
         assert!(outgoing.try_write(&"a".into()));
         let unsent = take(&outgoing).unwrap();
         assert!(outgoing.try_write(&"b".into()));
@@ -231,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_closed_queue_accepts_nothing_and_gives_what_it_has() {
-        let outgoing = Outgoing::new(0, 1000);
+        let outgoing = Outgoing::new(0, 1000, false);
         assert!(outgoing.try_write(&"a".into()));
         let deadline = Instant::now() + Duration::from_secs(1);
         outgoing.close(deadline);

@@ -10,8 +10,8 @@ use curvelink_proto::{Endpoint, Frame, Message, Peer, SocketType};
 
 use crate::context::Home;
 use crate::error::{
-    BindError, ConnectError, EndpointNotFound, RecvError, SendError, TryRecvError, TrySendError,
-    TrySendErrorKind,
+    BindError, ConnectError, EndpointNotFound, RecvError, SendError, SubscribePeerError,
+    TryRecvError, TrySendError, TrySendErrorKind,
 };
 use crate::monitor::Monitor;
 use crate::options::Options;
@@ -193,6 +193,20 @@ impl AnySocket {
 
     pub(crate) fn change_subscription(&self, prefix: Frame, subscribe: bool) {
         self.core().subscribe(prefix.to_bytes(), subscribe);
+    }
+
+    pub(crate) fn subscribe_peer(
+        &self,
+        peer: &Arc<Peer>,
+        prefix: &Frame,
+        subscribe: bool,
+    ) -> Result<(), SubscribePeerError> {
+        self.core()
+            .subscribe_peer(peer, &prefix.to_bytes(), subscribe)
+    }
+
+    pub(crate) fn topics(&self) -> usize {
+        self.core().topics()
     }
 
     pub(crate) async fn wait_for_subscribers(&self, topic: Bytes, count: usize) {

@@ -23,7 +23,10 @@ pub trait Sends: Kind {}
 pub trait Receives: Kind {}
 
 /// Kinds that peers subscribe to.
-pub trait Publishes: Sends {}
+pub trait Publishes: Sends + Topical {}
+
+/// Kinds that have subscriptions.
+pub trait Topical: Kind {}
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident: $($role:ident)*;)*) => {$(
@@ -56,14 +59,14 @@ kinds! {
     /// RFC 29. Sends each message to every peer that subscribed to a prefix of its first frame. A
     /// peer without room loses the message. Under CURVE each copy is sealed on its own: the cost
     /// grows with the number of subscribers.
-    Pub: Sends Publishes;
+    Pub: Sends Publishes Topical;
     /// RFC 29. Receives the messages whose first frame begins with a prefix it subscribed to.
-    Sub: Receives;
+    Sub: Receives Topical;
     /// RFC 29. PUB that receives its peers' subscriptions: one frame, 1 or 0 and the prefix; the
     /// first of its kind and the last.
-    Xpub: Sends Receives Publishes;
+    Xpub: Sends Receives Publishes Topical;
     /// RFC 29. SUB that subscribes by sending such frames, and receives unfiltered.
-    Xsub: Sends Receives;
+    Xsub: Sends Receives Topical;
     /// RFC 30. Sends each message to one peer, in turn among those with room.
     Push: Sends;
     /// RFC 30. Receives from peers in turn.

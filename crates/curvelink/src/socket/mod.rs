@@ -15,11 +15,12 @@ use curvelink_proto::{Endpoint, Frame, Message, Peer};
 
 pub use self::any::AnySocket;
 pub use self::kinds::{
-    Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Sends, Sub, Xpub,
-    Xsub,
+    Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Sends, Sub,
+    Topical, Xpub, Xsub,
 };
 use crate::error::{
-    BindError, ConnectError, EndpointNotFound, RecvError, SendError, TryRecvError, TrySendError,
+    BindError, ConnectError, EndpointNotFound, RecvError, SendError, SubscribePeerError,
+    TryRecvError, TrySendError,
 };
 use crate::monitor::Monitor;
 use crate::pipe::Statistics;
@@ -243,6 +244,47 @@ impl<K: Publishes> Socket<K> {
     #[must_use]
     pub fn subscribers(&self, topic: &[u8]) -> Vec<Arc<Peer>> {
         self.any.subscribers(topic)
+    }
+}
+
+impl<K: Topical> Socket<K> {
+    /// How many distinct prefixes there are: PUB, XPUB: over all peers; SUB, XSUB: that were
+    /// subscribed to here.
+    #[doc(alias = "ZMQ_TOPICS_COUNT")]
+    #[must_use]
+    pub fn topics(&self) -> usize {
+        self.any.topics()
+    }
+}
+
+impl Socket<Xpub> {
+    /// Subscribes a peer to a prefix, with [`xpub_manual`](crate::Options::xpub_manual): usually
+    /// the peer of a subscription that was received, and that prefix or another.
+    ///
+    /// The peer is named by the message that came from it ([`Message::peer`]), not by what was
+    /// received last as in libzmq: no other task can come in between.
+    ///
+    /// # Errors
+    /// [`SubscribePeerError`]; among them that the peer's rights do not cover the prefix.
+    pub fn subscribe_peer(
+        &self,
+        peer: &Arc<Peer>,
+        prefix: impl Into<Frame>,
+    ) -> Result<(), SubscribePeerError> {
+        self.any.subscribe_peer(peer, &prefix.into(), true)
+    }
+
+    /// Ends a peer's subscription to a prefix, with
+    /// [`xpub_manual`](crate::Options::xpub_manual); one that it has not is ignored.
+    ///
+    /// # Errors
+    /// [`SubscribePeerError`].
+    pub fn unsubscribe_peer(
+        &self,
+        peer: &Arc<Peer>,
+        prefix: impl Into<Frame>,
+    ) -> Result<(), SubscribePeerError> {
+        self.any.subscribe_peer(peer, &prefix.into(), false)
     }
 }
 

@@ -91,11 +91,15 @@ pub(super) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, Bi
 
 pub(super) fn connect(core: &Arc<Core>, endpoint: &Endpoint) -> Result<(), ConnectError> {
     let text = endpoint.to_string();
-    let queue = |messages| Arc::new(Incoming::new(messages, core.options.queues.queue_octets));
-    let (back, forth) = (
-        queue(core.options.queues.recv_hwm),
-        queue(core.options.queues.send_hwm),
-    );
+    let options = &core.options.queues;
+    let queue = |messages| {
+        Arc::new(Incoming::new(
+            messages,
+            options.queue_octets,
+            options.conflate,
+        ))
+    };
+    let (back, forth) = (queue(options.recv_hwm), queue(options.send_hwm));
     let nobody = Outlet::Inproc {
         queue: forth.clone(),
         peer: Weak::new(),
@@ -145,13 +149,14 @@ fn join(bound: &Arc<Core>, connecter: Waiting) {
         return;
     }
     // One queue stands for the sender's and the receiver's.
-    let (ours, others) = (&core.options, &bound.options);
+    let (ours, others) = (&core.options.queues, &bound.options.queues);
+    let conflate = ours.conflate || others.conflate;
     connecter
         .forth
-        .set_mark(both(ours.queues.send_hwm, others.queues.recv_hwm));
+        .set_terms(both(ours.send_hwm, others.recv_hwm), conflate);
     connecter
         .back
-        .set_mark(both(others.queues.send_hwm, ours.queues.recv_hwm));
+        .set_terms(both(others.send_hwm, ours.recv_hwm), conflate);
     let theirs = bound.attach_inproc(None, connecter.forth.clone());
     let to_connecter = Outlet::Inproc {
         queue: connecter.back.clone(),

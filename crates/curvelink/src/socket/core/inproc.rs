@@ -5,7 +5,7 @@ use std::sync::Arc;
 use curvelink_proto::{Peer, Reason};
 
 use super::Core;
-use crate::pipe::{Incoming, Outlet, PipeId};
+use crate::pipe::{Incoming, Origin, Outlet, PipeId};
 use crate::socket::waiters::Interest;
 
 impl Core {
@@ -13,9 +13,13 @@ impl Core {
     /// may wait in `outlet` before.
     pub(crate) fn attach_inproc(&self, outlet: Option<Outlet>, incoming: Arc<Incoming>) -> PipeId {
         self.with(|state| {
-            let connects = outlet.is_some();
-            let pipe = state.pipes.insert(outlet, incoming, false);
-            if connects {
+            let origin = match outlet {
+                Some(_) => Origin::Joined,
+                None => Origin::Accepted,
+            };
+            let pipe = state.pipes.insert(outlet, incoming, origin);
+            if origin == Origin::Joined {
+                state.pipes.greet(pipe);
                 state.pattern.attach(pipe, &mut state.pipes);
                 state.wake(Interest::Room);
             }

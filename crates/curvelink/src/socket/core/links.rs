@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use curvelink_proto::{Peer, Reason};
+use curvelink_proto::{Message, Peer, Reason};
 
 use super::Core;
-use crate::pipe::{Incoming, Outgoing, Outlet, PipeId};
+use crate::pipe::{Incoming, Origin, Outgoing, Outlet, PipeId};
 use crate::socket::waiters::Interest;
 
 /// The two queues of a link that was admitted.
@@ -18,10 +18,11 @@ pub(crate) struct Queues {
 
 impl Core {
     pub(crate) fn queues(&self) -> Queues {
-        let octets = self.options.queues.queue_octets;
+        let options = &self.options.queues;
+        let octets = options.queue_octets;
         Queues {
-            outgoing: Arc::new(Outgoing::new(self.options.queues.send_hwm, octets)),
-            incoming: Arc::new(Incoming::new(self.options.queues.recv_hwm, octets)),
+            outgoing: Arc::new(Outgoing::new(options.send_hwm, octets, options.conflate)),
+            incoming: Arc::new(Incoming::new(options.recv_hwm, octets, options.conflate)),
         }
     }
 
@@ -29,7 +30,9 @@ impl Core {
     pub(crate) fn attach(&self, queues: &Queues) -> PipeId {
         self.with(|state| {
             let outlet = Some(Outlet::Link(queues.outgoing.clone()));
-            let pipe = state.pipes.insert(outlet, queues.incoming.clone(), true);
+            let pipe = state
+                .pipes
+                .insert(outlet, queues.incoming.clone(), Origin::Dialled);
             state.pattern.attach(pipe, &mut state.pipes);
             state.wake(Interest::Room);
             pipe
@@ -50,7 +53,9 @@ impl Core {
             let ours = pipe.is_none();
             let pipe = pipe.unwrap_or_else(|| {
                 let outlet = Some(Outlet::Link(queues.outgoing.clone()));
-                state.pipes.insert(outlet, queues.incoming.clone(), false)
+                state
+                    .pipes
+                    .insert(outlet, queues.incoming.clone(), Origin::Accepted)
             });
             state.welcome(pipe, peer).inspect_err(|_| {
                 if ours {
@@ -63,17 +68,37 @@ impl Core {
 
     pub(crate) fn lost(&self, pipe: PipeId) {
         self.with(|state| {
+            if let Some(notice) = state
+                .pipes
+                .origin(pipe)
+                .and_then(|origin| self.notice(origin))
+                && !state.pipes.is_given_up(pipe)
+            {
+                state.pipes.notice(pipe, notice);
+                state.pattern.readable(pipe, &mut state.pipes);
+            }
             state.pattern.lost(pipe, &mut state.pipes);
             // An XPUB shows that subscriptions have ended; a ROUTER that waits for room there need
             // not wait any more.
             state.wake(Interest::Message);
             state.wake(Interest::Room);
             if state.pipes.reconnects(pipe) {
-                state.pipes.set_peer(pipe, None);
+                state.pipes.lose_link(pipe);
             } else {
                 state.end(pipe);
             }
         });
+    }
+
+    /// What the application receives when a link of this origin is lost.
+    fn notice(&self, origin: Origin) -> Option<Message> {
+        let notices = &self.options.notices;
+        let notice = match origin {
+            Origin::Accepted => &notices.disconnect,
+            Origin::Dialled => &notices.hiccup,
+            Origin::Joined => return None,
+        };
+        (!notice.is_empty()).then(|| notice.clone().into())
     }
 
     /// A connecting pipe is given up: its endpoint was disconnected.
@@ -116,6 +141,8 @@ impl Core {
                 .subscription(pipe, subscribe, prefix, &mut state.pipes)?;
             state.wake(Interest::Message);
             state.wake(Interest::Subscribers);
+            // A publisher that waits for a subscriber's room need not, once that one cancels.
+            state.wake(Interest::Room);
             Ok(())
         })
     }

@@ -20,11 +20,11 @@ pub(crate) use self::effect::Effect;
 pub(crate) use self::links::Queues;
 pub(crate) use self::readiness::Closed;
 use crate::context::Shared;
-use crate::error::{RecvError, SendError};
+use crate::error::{RecvError, SendError, SubscribePeerError};
 use crate::monitor::Monitors;
 use crate::options::Options;
 use crate::pattern::{Pattern, Refused, pattern};
-use crate::pipe::{PipeId, Pipes, Statistics};
+use crate::pipe::{Origin, PipeId, Pipes, Statistics};
 use crate::socket::endpoints::Book;
 use crate::socket::waiters::{Interest, Waiters};
 use crate::sync::lock;
@@ -68,7 +68,7 @@ impl Core {
             engine: Arc::new(options.engine_config(kind)),
             state: Mutex::new(State {
                 pattern: pattern(kind, &options),
-                pipes: Pipes::new(owner.clone()),
+                pipes: Pipes::new(owner.clone(), &options),
                 waiters: Waiters::default(),
                 returned: VecDeque::new(),
                 strict: matches!(kind, SocketType::Req | SocketType::Rep),
@@ -144,7 +144,7 @@ impl Core {
         cx: &Context<'_>,
     ) -> Poll<()> {
         self.with(|state| {
-            if state.closed || state.pattern.subscribers(topic).len() >= count {
+            if state.closed || state.pattern.subscribers(topic, &state.pipes).len() >= count {
                 return Poll::Ready(());
             }
             state.waiters.register(waiter, Interest::Subscribers, cx);
@@ -162,9 +162,27 @@ impl Core {
         self.with(|state| state.pattern.subscribe(prefix, subscribe, &mut state.pipes));
     }
 
+    pub(crate) fn subscribe_peer(
+        &self,
+        peer: &Arc<Peer>,
+        prefix: &Bytes,
+        subscribe: bool,
+    ) -> Result<(), SubscribePeerError> {
+        self.with(|state| {
+            state.pattern.subscribe_peer(peer, prefix, subscribe)?;
+            state.wake(Interest::Subscribers);
+            state.wake(Interest::Room);
+            Ok(())
+        })
+    }
+
+    pub(crate) fn topics(&self) -> usize {
+        lock(&self.state).pattern.topics()
+    }
+
     pub(crate) fn subscribers(&self, topic: &[u8]) -> Vec<Arc<Peer>> {
         let state = lock(&self.state);
-        let pipes = state.pattern.subscribers(topic);
+        let pipes = state.pattern.subscribers(topic, &state.pipes);
         pipes
             .into_iter()
             .filter_map(|pipe| state.pipes.peer(pipe).cloned())
@@ -176,7 +194,7 @@ impl Core {
     }
 
     pub(crate) fn dropped(&self) -> u64 {
-        lock(&self.state).pipes.drops.total()
+        self.statistics().dropped.total()
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
@@ -269,6 +287,10 @@ impl State {
 
     fn welcome(&mut self, pipe: PipeId, peer: &Arc<Peer>) -> Result<(), Reason> {
         self.pipes.set_peer(pipe, Some(peer.clone()));
+        // Over inproc, who connects has greeted when it did.
+        if self.pipes.origin(pipe) != Some(Origin::Joined) {
+            self.pipes.greet(pipe);
+        }
         let welcome = self.pattern.ready(pipe, peer, &mut self.pipes);
         if welcome.is_err() {
             self.pipes.set_peer(pipe, None);
