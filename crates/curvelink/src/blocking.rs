@@ -25,6 +25,7 @@ use curvelink_proto::{Frame, LinkEvent, Message};
 
 use crate::error::{RecvError, SendError};
 use crate::monitor::Monitor;
+use crate::poller::{Event, Poller};
 use crate::socket::{Kind, Publishes, Receives, Sends};
 use crate::sync::later;
 
@@ -88,6 +89,26 @@ impl<K: Publishes> Socket<K> {
 /// The next event of a monitor; `None` when the socket is closed or `timeout` has passed.
 pub fn next_event(monitor: &mut Monitor, timeout: Duration) -> Option<LinkEvent> {
     wait(monitor.recv(), Some(later(timeout))).flatten()
+}
+
+/// Waits until something is ready, at most `timeout`; see [`Poller::wait`]. Nothing once the time
+/// has passed; `None` waits for ever.
+#[doc(alias = "zmq_poll")]
+pub fn poll<T: Clone + PartialEq>(
+    poller: &mut Poller<T>,
+    timeout: Option<Duration>,
+) -> Vec<Event<T>> {
+    let deadline = timeout.map(later);
+    loop {
+        let ends = poller.ends(deadline);
+        if let Some(events) = wait(poller.ready(), ends) {
+            return events;
+        }
+        let events = poller.try_wait();
+        if !events.is_empty() || ends == deadline {
+            return events;
+        }
+    }
 }
 
 /// Closes a context's sockets and waits until what they accepted is written.

@@ -26,6 +26,7 @@
 //!   type is a value, [`blocking::Socket`] one for programs without a runtime.
 //! * [`Options`] hold the mechanism ([`Null`], [`Plain`], [`Curve`], or another crate's
 //!   [`Mechanism`]) and every limit.
+//! * [`Poller`] waits for many sockets, timers and file descriptors at once.
 //! * [`Monitor`] tells what happens on the links: who was admitted, who was refused and why.
 //! * [`ZapHandler`] decides who may connect; `curvelink-zap` has one that reads an allow-list.
 
@@ -35,9 +36,11 @@ mod monitor;
 mod options;
 mod pattern;
 mod pipe;
+mod poller;
 mod session;
 mod socket;
 mod sync;
+mod timers;
 mod transport;
 
 pub mod blocking;
@@ -60,7 +63,9 @@ pub use crate::error::{
 pub use crate::monitor::Monitor;
 pub use crate::options::Options;
 pub use crate::pipe::{Drops, Statistics, Traffic};
+pub use crate::poller::{Event, Interest, Poller};
 pub use crate::socket::{
     AnySocket, Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Sends,
     Socket, Sub, Topical, Xpub, Xsub,
 };
+pub use crate::timers::{TimerId, Timers};

@@ -6,7 +6,7 @@ pub(crate) mod core;
 pub(crate) mod endpoints;
 mod kinds;
 mod ready;
-mod waiters;
+pub(crate) mod waiters;
 
 use std::marker::PhantomData;
 use std::sync::Arc;

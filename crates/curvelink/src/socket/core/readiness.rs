@@ -25,7 +25,6 @@ impl From<Closed> for SendError {
 }
 
 impl Core {
-    #[allow(dead_code, reason = "used by the next step")]
     /// Whether a message is there, or room for one; nothing is taken.
     pub(crate) fn is_ready(&self, interest: Interest) -> Result<bool, Closed> {
         self.with(|state| state.is_ready(interest))
