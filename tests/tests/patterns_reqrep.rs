@@ -1,14 +1,16 @@
-//! REQ, REP, DEALER, ROUTER (RFC 28) and PAIR (RFC 31).
+//! REQ, REP and DEALER (RFC 28).
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use curvelink::{
-    Context, Dealer, Message, Options, Pair, Reason, RecvError, Rep, Req, Router, SendError, Stage,
-    TryRecvError, TrySendErrorKind,
+    Context, Credentials, Dealer, Frame, Message, Options, Pair, Plain, Reason, RecvError, Rep,
+    Req, Rights, Router, SendError, SocketType, Stage, TryRecvError, TrySendErrorKind, ZapReply,
+    ZapRequest,
 };
 use curvelink_tests::support::{
-    bind_tcp, deadline, disconnected, peers, quick, refusal, texts, ways,
+    Policy, admitted, bind_tcp, deadline, disconnected, free_endpoint, peers, quick, refusal,
+    texts, ways,
 };
 
 #[tokio::test]
@@ -85,18 +87,114 @@ async fn req_discards_what_is_no_reply() {
     let context = Context::new().unwrap();
     let router = context.socket::<Router>(Options::new());
     let req = context.socket::<Req>(Options::new().routing_id("asker"));
-    req.connect(&bind_tcp(&router)).unwrap();
+    // Over inproc, what was sent has arrived.
+    router.bind("inproc://replies").unwrap();
+    req.connect("inproc://replies").unwrap();
     req.send("ask").await.unwrap();
     assert_eq!(texts(&router.recv().await.unwrap()), ["asker", "", "ask"]);
     router.send(["asker", "no delimiter"]).await.unwrap();
     router.send(["asker", ""]).await.unwrap();
+    assert_eq!(req.try_recv(), Err(TryRecvError::Empty));
     router.send(["asker", "", "reply"]).await.unwrap();
     router.send(["asker", "", "second reply"]).await.unwrap();
     assert_eq!(texts(&req.recv().await.unwrap()), ["reply"]);
     req.send("again").await.unwrap();
     assert_eq!(texts(&router.recv().await.unwrap()), ["asker", "", "again"]);
-    // Nothing tells a late reply from a new one: the envelope of RFC 28 has no number.
-    assert_eq!(texts(&req.recv().await.unwrap()), ["second reply"]);
+    // What came before the request was sent is no reply to it.
+    assert_eq!(req.try_recv(), Err(TryRecvError::Empty));
+    router.send(["asker", "", "reply again"]).await.unwrap();
+    assert_eq!(texts(&req.recv().await.unwrap()), ["reply again"]);
+}
+
+#[tokio::test]
+async fn a_relaxed_req_gives_its_request_up_and_takes_a_late_reply_for_the_next() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let router = context.socket::<Router>(Options::new());
+    let req = context.socket::<Req>(Options::new().routing_id("r").req_relaxed(true));
+    req.connect(&bind_tcp(&router)).unwrap();
+    assert_eq!(req.recv().await, Err(RecvError::WrongTurn), "still a turn");
+    req.send("first").await.unwrap();
+    req.send("second").await.unwrap();
+    assert_eq!(texts(&router.recv().await.unwrap()), ["r", "", "first"]);
+    assert_eq!(texts(&router.recv().await.unwrap()), ["r", "", "second"]);
+    router.send(["r", "", "to the first"]).await.unwrap();
+    assert_eq!(texts(&req.recv().await.unwrap()), ["to the first"]);
+    assert_eq!(req.recv().await, Err(RecvError::WrongTurn));
+}
+
+#[tokio::test]
+async fn a_correlated_req_receives_the_reply_to_its_last_request_only() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let router = context.socket::<Router>(Options::new());
+    let options = Options::new().req_relaxed(true).req_correlate(true);
+    let req = context.socket::<Req>(options);
+    req.connect(&bind_tcp(&router)).unwrap();
+    req.send("first").await.unwrap();
+    req.send("second").await.unwrap();
+    let asked = [router.recv().await.unwrap(), router.recv().await.unwrap()];
+    let [first, second] = asked.each_ref().map(|request| {
+        assert_eq!((request.len(), request.frame(1).unwrap().len()), (4, 4));
+        request.frame(1).unwrap().clone()
+    });
+    assert_ne!(first, second);
+    let id = || asked[0].first().unwrap().clone();
+    let frame = |octets: &[u8]| Frame::from(octets);
+    for no_reply in [
+        vec![id(), first, frame(b""), frame(b"to the first")],
+        vec![id(), frame(b""), frame(b"no number")],
+        vec![id(), second.clone(), frame(b"no delimiter"), frame(b"x")],
+        vec![id(), second.clone(), frame(b"")],
+        vec![id(), frame(&second[..3]), frame(b""), frame(b"short")],
+        vec![id(), second.clone()],
+        vec![id(), second, frame(b""), frame(b"to the second")],
+    ] {
+        router.send(no_reply).await.unwrap();
+    }
+    assert_eq!(texts(&req.recv().await.unwrap()), ["to the second"]);
+}
+
+#[tokio::test]
+async fn rep_sends_the_number_of_a_request_back() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let rep = context.socket::<Rep>(Options::new());
+    let req = context.socket::<Req>(Options::new().req_correlate(true));
+    req.connect(&bind_tcp(&rep)).unwrap();
+    for i in 0..3 {
+        req.send(i.to_string()).await.unwrap();
+        assert_eq!(req.try_send("x").unwrap_err().message, "x".into());
+        assert_eq!(texts(&rep.recv().await.unwrap()), [i.to_string()]);
+        rep.send(format!("reply {i}")).await.unwrap();
+        assert_eq!(texts(&req.recv().await.unwrap()), [format!("reply {i}")]);
+    }
+}
+
+#[tokio::test]
+async fn a_relaxed_send_that_finds_no_room_leaves_the_request_before_it_alone() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let router = context.socket::<Router>(Options::new().recv_hwm(1));
+    let options = Options::new().send_hwm(1).req_relaxed(true);
+    let req = context.socket::<Req>(options.req_correlate(true));
+    router.bind("inproc://full").unwrap();
+    req.connect("inproc://full").unwrap();
+    req.send("first").await.unwrap();
+    req.send("second").await.unwrap();
+    let refused = req.try_send(["third", ""]).unwrap_err();
+    assert_eq!(refused.error, TrySendErrorKind::Full, "one and one are two");
+    assert_eq!(
+        texts(&refused.message),
+        ["third", ""],
+        "without an envelope"
+    );
+    router.recv().await.unwrap();
+    let mut request = router.recv().await.unwrap();
+    request.pop_back();
+    request.push_back("to the second");
+    router.send(request).await.unwrap();
+    assert_eq!(texts(&req.recv().await.unwrap()), ["to the second"]);
 }
 
 #[tokio::test]
@@ -134,148 +232,6 @@ async fn a_reply_to_a_peer_that_has_gone_is_dropped_and_rep_goes_on() {
 }
 
 #[tokio::test]
-async fn router_and_dealer_talk_over_every_transport_in_both_orders() {
-    let _deadline = deadline();
-    for way in ways() {
-        for router_binds in [true, false] {
-            let context = Context::new().unwrap();
-            let router = context.socket::<Router>(quick());
-            let dealer = context.socket::<Dealer>(quick().routing_id("d"));
-            if router_binds {
-                way.link(router.any(), dealer.any());
-            } else {
-                way.link(dealer.any(), router.any());
-            }
-            for i in 0..20 {
-                dealer.send(["", &i.to_string()]).await.unwrap();
-            }
-            for i in 0..20 {
-                let message = router.recv().await.unwrap();
-                assert_eq!(texts(&message), ["d", "", &i.to_string()], "{way:?}");
-                router.send(message).await.unwrap();
-            }
-            for i in 0..20 {
-                let message = dealer.recv().await.unwrap();
-                assert_eq!(texts(&message), ["", &i.to_string()], "{way:?}");
-            }
-            context.shutdown().await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn generated_routing_ids_begin_with_zero_and_differ() {
-    let _deadline = deadline();
-    let context = Context::new().unwrap();
-    let router = context.socket::<Router>(Options::new());
-    let endpoint = bind_tcp(&router);
-    router.bind("inproc://router").unwrap();
-    let mut dealers = Vec::new();
-    for i in 0..20 {
-        let dealer = context.socket::<Dealer>(Options::new());
-        let place = if i % 2 == 0 {
-            &endpoint
-        } else {
-            "inproc://router"
-        };
-        dealer.connect(place).unwrap();
-        dealer.send(i.to_string()).await.unwrap();
-        dealers.push(dealer);
-    }
-    let mut ids = HashSet::new();
-    for _ in 0..20 {
-        let mut message = router.recv().await.unwrap();
-        let id = message.pop_front().unwrap();
-        assert_eq!((id.len(), id[0]), (5, 0));
-        assert!(ids.insert(id.to_vec()), "an id came twice");
-        message.push_front(id);
-        router.send(message).await.unwrap();
-    }
-    for (i, dealer) in dealers.iter().enumerate() {
-        assert_eq!(texts(&dealer.recv().await.unwrap()), [i.to_string()]);
-    }
-}
-
-#[tokio::test]
-async fn a_routing_id_belongs_to_the_first_live_peer_and_then_to_the_next() {
-    let _deadline = deadline();
-    let context = Context::new().unwrap();
-    let router = context.socket::<Router>(Options::new().router_mandatory(true));
-    let mut monitor = router.monitor();
-    let endpoint = bind_tcp(&router);
-    let first = context.socket::<Dealer>(quick().routing_id("me"));
-    first.connect(&endpoint).unwrap();
-    first.send("first").await.unwrap();
-    assert_eq!(texts(&router.recv().await.unwrap()), ["me", "first"]);
-
-    let second = context.socket::<Dealer>(quick().routing_id("me"));
-    second.connect(&endpoint).unwrap();
-    let (event, refused) = refusal(&mut monitor).await;
-    assert_eq!(refused.reason, Reason::RoutingId);
-    assert!(event.address.is_some());
-    router.send(["me", "for the first"]).await.unwrap();
-    assert_eq!(texts(&first.recv().await.unwrap()), ["for the first"]);
-    assert_eq!(second.try_recv(), Err(TryRecvError::Empty));
-
-    first.close();
-    second.send("second").await.unwrap();
-    let message = router.recv().await.unwrap();
-    assert_eq!(texts(&message), ["me", "second"], "free for the next peer");
-}
-
-#[tokio::test]
-async fn a_mandatory_router_says_what_it_cannot_deliver_and_another_counts_it() {
-    let _deadline = deadline();
-    let context = Context::new().unwrap();
-    let strict = context.socket::<Router>(Options::new().router_mandatory(true));
-    assert_eq!(
-        strict.send(["nobody", "x"]).await,
-        Err(SendError::Unroutable)
-    );
-    let refused = strict.try_send(["nobody", "x"]).unwrap_err();
-    assert_eq!(texts(&refused.message), ["nobody", "x"], "it is given back");
-    let lenient = context.socket::<Router>(Options::new());
-    lenient.send(["nobody", "x"]).await.unwrap();
-    assert_eq!(lenient.dropped(), 1);
-}
-
-#[tokio::test]
-async fn a_mandatory_router_waits_for_room_until_the_peer_goes() {
-    let _deadline = deadline();
-    for endpoint in ["tcp://127.0.0.1:*", "inproc://full"] {
-        let context = Context::new().unwrap();
-        let options = Options::new().router_mandatory(true).send_hwm(2);
-        let router = context.socket::<Router>(options.linger(Duration::ZERO));
-        let bound = router.bind(endpoint).unwrap().to_string();
-        let dealer = context.socket::<Dealer>(quick().routing_id("d").recv_hwm(2));
-        dealer.connect(&bound).unwrap();
-        peers(&router, 1).await;
-        let message =
-            || Message::from(["d".into(), vec![0; 1 << 20].into()] as [curvelink::Frame; 2]);
-        let mut sent = 0;
-        while router.try_send(message()).is_ok() {
-            sent += 1;
-            tokio::task::yield_now().await;
-        }
-        let waiting = router.clone();
-        let sending = tokio::spawn(async move { waiting.send(message()).await });
-        for _ in 0..sent {
-            dealer.recv().await.unwrap();
-        }
-        sending.await.unwrap().unwrap();
-        while router.try_send(message()).is_ok() {
-            tokio::task::yield_now().await;
-        }
-        let waiting = router.clone();
-        let sending = tokio::spawn(async move { waiting.send(message()).await });
-        tokio::task::yield_now().await;
-        dealer.close();
-        let unroutable = sending.await.unwrap();
-        assert_eq!(unroutable, Err(SendError::Unroutable), "{endpoint}");
-    }
-}
-
-#[tokio::test]
 async fn dealers_take_turns_with_their_peers() {
     let _deadline = deadline();
     let context = Context::new().unwrap();
@@ -303,52 +259,6 @@ async fn dealers_take_turns_with_their_peers() {
 }
 
 #[tokio::test]
-async fn a_pair_talks_both_ways_over_every_transport() {
-    let _deadline = deadline();
-    for way in ways() {
-        let context = Context::new().unwrap();
-        let [a, b] = [(); 2].map(|()| context.socket::<Pair>(quick()));
-        way.link(a.any(), b.any());
-        for i in 0..20 {
-            b.send(["b", &i.to_string()]).await.unwrap();
-            a.send(["a", &i.to_string()]).await.unwrap();
-        }
-        for i in 0..20 {
-            assert_eq!(texts(&a.recv().await.unwrap()), ["b", &i.to_string()]);
-            assert_eq!(texts(&b.recv().await.unwrap()), ["a", &i.to_string()]);
-        }
-        context.shutdown().await;
-    }
-}
-
-#[tokio::test]
-async fn a_pair_refuses_a_second_peer_until_the_first_has_gone() {
-    let _deadline = deadline();
-    for place in ["tcp://127.0.0.1:*", "inproc://pair"] {
-        let context = Context::new().unwrap();
-        let pair = context.socket::<Pair>(Options::new());
-        let mut monitor = pair.monitor();
-        let endpoint = pair.bind(place).unwrap().to_string();
-        let first = context.socket::<Pair>(quick());
-        first.connect(&endpoint).unwrap();
-        first.send("first").await.unwrap();
-        assert_eq!(texts(&pair.recv().await.unwrap()), ["first"]);
-        let second = context.socket::<Pair>(quick());
-        second.connect(&endpoint).unwrap();
-        let (_, refused) = refusal(&mut monitor).await;
-        assert_eq!(refused.reason, Reason::Exclusive, "{place}");
-        pair.send("still the first's").await.unwrap();
-        first.recv().await.unwrap();
-        first.close();
-        if place.starts_with("tcp") {
-            disconnected(&mut monitor).await;
-            second.send("second").await.unwrap();
-            assert_eq!(texts(&pair.recv().await.unwrap()), ["second"]);
-        }
-    }
-}
-
-#[tokio::test]
 async fn types_that_do_not_talk_to_each_other_are_refused() {
     let _deadline = deadline();
     for place in ["tcp://127.0.0.1:*", "inproc://mismatch"] {
@@ -362,5 +272,112 @@ async fn types_that_do_not_talk_to_each_other_are_refused() {
         assert!(matches!(refused.stage, Stage::Handshake | Stage::Transport));
         assert!(rep.peers().is_empty() && pair.peers().is_empty());
         refusal(&mut monitors[1]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_probe_comes_first_on_each_connection() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let endpoint = free_endpoint();
+    let kinds = [SocketType::Req, SocketType::Dealer, SocketType::Router];
+    let sockets = kinds.map(|kind| {
+        let options = quick().routing_id(kind.name()).probe_router(true);
+        let socket = context.any_socket(kind, options);
+        socket.connect(&endpoint).unwrap();
+        socket
+    });
+    // They may send before anybody is there; a ROUTER knows nobody.
+    for socket in &sockets[..2] {
+        socket.send(["", "x"]).await.unwrap();
+    }
+    for _connection in 0..2 {
+        let router = context.socket::<Router>(quick());
+        let mut monitor = router.monitor();
+        router.bind(&endpoint).unwrap();
+        let mut probed = HashSet::new();
+        while probed.len() < 3 {
+            let mut message = router.recv().await.unwrap();
+            let id = message.pop_front().unwrap();
+            if texts(&message) == [""] {
+                probed.insert(id.to_vec());
+            } else {
+                assert!(probed.contains(&id[..]), "a message before its probe");
+            }
+        }
+        router.close();
+        disconnected(&mut monitor).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bound_socket_probes_as_well_and_no_socket_does_unasked() {
+    let _deadline = deadline();
+    for place in ["tcp://127.0.0.1:*", "inproc://probed"] {
+        let context = Context::new().unwrap();
+        let router = context.socket::<Router>(Options::new());
+        let sockets = [true, false].map(|probing| {
+            let id = if probing { "probing" } else { "silent" };
+            let options = Options::new().routing_id(id).probe_router(probing);
+            context.socket::<Dealer>(options)
+        });
+        for (i, dealer) in sockets.iter().enumerate() {
+            let place = place.replace("probed", &i.to_string());
+            let bound = dealer.bind(&place).unwrap().to_string();
+            router.connect(&bound).unwrap();
+            peers(dealer, 1).await;
+        }
+        sockets[1].send("last").await.unwrap();
+        let received = [router.recv().await.unwrap(), router.recv().await.unwrap()];
+        let mut received = received.map(|message| texts(&message));
+        received.sort();
+        assert_eq!(received, [["probing", ""], ["silent", "last"]], "{place}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_waits_for_an_endpoint_that_comes_back_and_not_for_another_user_there() {
+    let _deadline = deadline();
+    for (user, arrives) in [("alice", true), ("mallory", false)] {
+        let context = Context::new().unwrap();
+        context.set_zap_handler(Policy(|request: &ZapRequest| match &request.credentials {
+            Credentials::Plain { username, .. } => {
+                ZapReply::admit(&*String::from_utf8_lossy(username), Rights::all())
+            }
+            _ => ZapReply::failed(),
+        }));
+        let endpoint = free_endpoint();
+        let rep = context.socket::<Rep>(quick().security(Plain::server()));
+        let mut monitor = rep.monitor();
+        rep.connect(&endpoint).unwrap();
+        let bound = |user: &str| {
+            let options = quick().security(Plain::client(user, "").unwrap());
+            let dealer = context.socket::<Dealer>(options);
+            dealer.bind(&endpoint).unwrap();
+            dealer
+        };
+        let asker = bound("alice");
+        for request in ["1", "2"] {
+            asker.send(["", request]).await.unwrap();
+        }
+        assert_eq!(texts(&rep.recv().await.unwrap()), ["1"]);
+        asker.close();
+        disconnected(&mut monitor).await;
+        rep.send("reply 1").await.unwrap();
+        let next = bound(user);
+        next.send(["", "3"]).await.unwrap();
+        admitted(&mut monitor).await;
+        // A request of alice's that was not read before somebody else came.
+        assert_eq!(texts(&rep.recv().await.unwrap()), ["2"]);
+        rep.send("reply 2").await.unwrap();
+        assert_eq!(texts(&rep.recv().await.unwrap()), ["3"]);
+        rep.send("reply 3").await.unwrap();
+        let expected: &[&str] = match arrives {
+            true => &["reply 1", "reply 2", "reply 3"],
+            false => &["reply 3"],
+        };
+        for reply in expected {
+            assert_eq!(texts(&next.recv().await.unwrap()), ["", *reply]);
+        }
     }
 }

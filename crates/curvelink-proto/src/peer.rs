@@ -54,6 +54,27 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// Whether both are one identity as far as anything proves it: the same key; else the same
+    /// name by the policy, which must not be empty, and the same user of this machine over ipc.
+    ///
+    /// Where nothing was proven of either (no key and no policy, over tcp or inproc) all are one.
+    #[must_use]
+    pub fn is_same_identity(&self, other: &Self) -> bool {
+        if self.key.is_some() || other.key.is_some() {
+            return self.key == other.key;
+        }
+        let same_place = match (self.address, other.address) {
+            (PeerAddress::Ipc { uid: one, .. }, PeerAddress::Ipc { uid: two, .. }) => one == two,
+            (PeerAddress::Tcp(_), PeerAddress::Tcp(_))
+            | (PeerAddress::Inproc, PeerAddress::Inproc) => true,
+            _ => false,
+        };
+        let named = self.name.as_deref() != Some("");
+        self.mechanism == other.mechanism && same_place && named && self.name == other.name
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -114,6 +135,69 @@ impl fmt::Display for PeerAddress {
                 pid: None,
             } => write!(f, "uid {uid} gid {gid}"),
             Self::Inproc => f.write_str("inproc"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::OsEntropy;
+    use crate::keys::KeyPair;
+
+    fn tcp(port: u16) -> PeerAddress {
+        PeerAddress::Tcp(SocketAddr::from(([192, 0, 2, 1], port)))
+    }
+
+    fn ipc(uid: u32, pid: i32) -> PeerAddress {
+        let (gid, pid) = (uid, Some(pid));
+        PeerAddress::Ipc { uid, gid, pid }
+    }
+
+    fn peer(address: PeerAddress, key: Option<PublicKey>, name: Option<&str>) -> Peer {
+        let mut peer = Peer::anonymous(address, SocketType::Dealer);
+        peer.key = key;
+        peer.name = name.map(Arc::from);
+        peer
+    }
+
+    #[test]
+    fn one_identity_is_what_proves_the_same() {
+        let key = || Some(KeyPair::generate(&mut OsEntropy).unwrap().public());
+        let (a, b) = (key(), key());
+        let same = [
+            (peer(tcp(1), a, None), peer(tcp(2), a, None)),
+            // Allow-lists change and machines move; the key stays.
+            (
+                peer(tcp(1), a, Some("old")),
+                peer(ipc(1, 1), a, Some("new")),
+            ),
+            (peer(tcp(1), None, Some("x")), peer(tcp(2), None, Some("x"))),
+            (peer(tcp(1), None, None), peer(tcp(2), None, None)),
+            (peer(ipc(1, 1), None, None), peer(ipc(1, 2), None, None)),
+        ];
+        let different = [
+            (peer(tcp(1), a, Some("x")), peer(tcp(1), b, Some("x"))),
+            (peer(tcp(1), a, None), peer(tcp(1), None, None)),
+            (peer(tcp(1), None, Some("x")), peer(tcp(1), None, Some("y"))),
+            (peer(tcp(1), None, Some("x")), peer(tcp(1), None, None)),
+            // Two whom the policy let in without telling them apart.
+            (peer(tcp(1), None, Some("")), peer(tcp(1), None, Some(""))),
+            (peer(ipc(1, 1), None, None), peer(ipc(2, 1), None, None)),
+            (peer(ipc(1, 1), None, None), peer(tcp(1), None, None)),
+            (
+                peer(PeerAddress::Inproc, None, None),
+                peer(tcp(1), None, None),
+            ),
+        ];
+        for (one, other) in same {
+            assert!(one.is_same_identity(&other) && other.is_same_identity(&one));
+        }
+        for (one, other) in different {
+            assert!(
+                !one.is_same_identity(&other) && !other.is_same_identity(&one),
+                "{one} / {other}"
+            );
         }
     }
 }

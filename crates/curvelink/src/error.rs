@@ -72,6 +72,12 @@ pub enum ConnectError {
     /// Connecting there would be insecure.
     #[error(transparent)]
     Refused(#[from] RefusedEndpoint),
+    /// A routing id that cannot be chosen.
+    #[error(
+        "the routing id must have 1 to 255 octets, not begin with 0 and be no other link's; only \
+         ROUTER and STREAM choose one"
+    )]
+    RoutingId,
     /// `*` or port 0.
     #[error("a socket connects to a host and a port, not to *")]
     Wildcard,

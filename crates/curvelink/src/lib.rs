@@ -65,7 +65,7 @@ pub use crate::options::Options;
 pub use crate::pipe::{Drops, Statistics, Traffic};
 pub use crate::poller::{Event, Interest, Poller};
 pub use crate::socket::{
-    AnySocket, Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Sends,
-    Socket, Sub, Topical, Xpub, Xsub,
+    AnySocket, Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Routes,
+    Sends, Socket, Sub, Topical, Xpub, Xsub,
 };
 pub use crate::timers::{TimerId, Timers};

@@ -55,7 +55,7 @@ async fn ask_socket(shared: &Arc<Shared>, request: &ZapRequest) -> Option<ZapRep
         Options::new(),
         shared.clone(),
     ));
-    transport::connect(&core.0, &Endpoint::Inproc("zeromq.zap.01".to_owned())).ok()?;
+    transport::connect(&core.0, &Endpoint::Inproc("zeromq.zap.01".to_owned()), None).ok()?;
     let mut question = encode_request(request, ID);
     question.push_front(Frame::empty());
     let mut slot = Some(question);

@@ -9,12 +9,14 @@ mod push;
 mod rep;
 mod req;
 mod router;
+mod routing_ids;
 mod subscribe;
 mod subscriptions;
 mod trie;
 mod turns;
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,6 +34,12 @@ use crate::pipe::{PipeId, Pipes};
 pub(crate) trait Pattern: fmt::Debug + Send {
     /// A pipe to an endpoint that we connect to; messages may wait in it for the connection.
     fn attach(&mut self, pipe: PipeId, pipes: &mut Pipes);
+
+    /// Gives a pipe that was just attached a routing id of the application's choosing; whether it
+    /// is free, and the pattern has such ids.
+    fn choose_id(&mut self, _pipe: PipeId, _id: &Bytes) -> bool {
+        false
+    }
 
     /// The handshake is done. A reason refuses the peer.
     fn ready(&mut self, pipe: PipeId, peer: &Arc<Peer>, pipes: &mut Pipes) -> Result<(), Reason>;
@@ -122,9 +130,9 @@ pub(crate) fn pattern(kind: SocketType, options: &Options) -> Box<dyn Pattern> {
         SocketType::Pull => Box::<pull::Pull>::default(),
         SocketType::Dealer => Box::<dealer::Dealer>::default(),
         SocketType::Pair => Box::<pair::Pair>::default(),
-        SocketType::Req => Box::<req::Req>::default(),
+        SocketType::Req => Box::new(req::Req::new(options)),
         SocketType::Rep => Box::<rep::Rep>::default(),
-        SocketType::Router => Box::new(router::Router::new(options.pattern.mandatory)),
+        SocketType::Router => Box::new(router::Router::new(options)),
         SocketType::Pub => Box::new(publish::Publish::new(options, false)),
         SocketType::Xpub => Box::new(publish::Publish::new(options, true)),
         SocketType::Sub => Box::new(subscribe::Subscribe::new(&options.topics, true)),
@@ -143,4 +151,11 @@ fn leading_subscription(message: &Message) -> Option<(bool, Bytes)> {
     let frame = message.first()?;
     let (first, _) = frame.split_first()?;
     matches!(first, 0 | 1).then(|| (*first == 1, frame.to_bytes().slice(1..)))
+}
+
+/// Where numbers of requests and generated routing ids begin: elsewhere in each socket, so that
+/// what was meant for an earlier one is not taken for a later one's.
+fn first_number() -> u32 {
+    let [a, b, c, d, ..] = RandomState::new().hash_one(0).to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
 }

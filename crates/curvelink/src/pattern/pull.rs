@@ -41,6 +41,6 @@ impl Pattern for Pull {
     }
 
     fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
-        self.incoming.has_message(pipes, |_, _| true)
+        self.incoming.peek(pipes).is_some()
     }
 }

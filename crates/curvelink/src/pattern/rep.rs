@@ -1,5 +1,6 @@
 //! REP (RFC 28): one request, then our reply to it, in strict turn.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use curvelink_proto::{Frame, Message, Peer, Reason};
@@ -12,36 +13,72 @@ use crate::pipe::{PipeId, Pipes};
 pub(super) struct Rep {
     incoming: Turns,
     request: Option<Request>,
+    /// Who was at the other end of a pipe last.
+    peers: HashMap<PipeId, Arc<Peer>>,
 }
 
 /// Whom the reply is for.
 #[derive(Debug)]
 struct Request {
-    /// `None` once the peer is gone: the reply is dropped then.
+    /// `None` once the pipe is gone: the reply is dropped then.
     pipe: Option<PipeId>,
+    peer: Option<Arc<Peer>>,
     /// The routing ids that the request came with, and the empty delimiter.
     envelope: Vec<Frame>,
 }
 
 impl Rep {
     fn forget(&mut self, pipe: PipeId) {
+        self.peers.remove(&pipe);
         if let Some(request) = &mut self.request {
             request.pipe = request.pipe.filter(|asker| *asker != pipe);
         }
     }
+
+    /// The pipe to whoever asked: its link may be another by now, its identity not.
+    fn asker(&self, request: &Request) -> Option<PipeId> {
+        let pipe = request.pipe?;
+        let (asked, now) = (request.peer.as_ref()?, self.peers.get(&pipe)?);
+        asked.is_same_identity(now).then_some(pipe)
+    }
+
+    /// Drops what is no request (RFC 28: discard); whether one is next.
+    fn request_is_next(&mut self, pipes: &mut Pipes) -> bool {
+        while let Some((_, message)) = self.incoming.peek(pipes) {
+            if is_request(message) {
+                return true;
+            }
+            pipes.drops.malformed += 1;
+            self.incoming.recv(pipes);
+        }
+        false
+    }
+}
+
+/// A delimiter and a body (RFC 28).
+fn is_request(message: &Message) -> bool {
+    let mut frames = message.iter();
+    frames.any(|frame| frame.is_empty()) && frames.next().is_some()
 }
 
 impl Pattern for Rep {
     fn attach(&mut self, _: PipeId, _: &mut Pipes) {}
 
-    fn ready(&mut self, _: PipeId, _: &Arc<Peer>, _: &mut Pipes) -> Result<(), Reason> {
+    /// A reply that waits was meant for the peer that was there, not for another in its place.
+    fn ready(&mut self, pipe: PipeId, peer: &Arc<Peer>, pipes: &mut Pipes) -> Result<(), Reason> {
+        if let Some(known) = self.peers.insert(pipe, peer.clone())
+            && !known.is_same_identity(peer)
+        {
+            pipes.clear_outgoing(pipe);
+        }
         Ok(())
     }
 
-    /// A reply that waits was meant for the peer that is gone, not for the one that comes next.
     fn lost(&mut self, pipe: PipeId, pipes: &mut Pipes) {
-        pipes.clear_outgoing(pipe);
-        self.forget(pipe);
+        if !pipes.reconnects(pipe) {
+            pipes.clear_outgoing(pipe);
+            self.forget(pipe);
+        }
     }
 
     fn detach(&mut self, pipe: PipeId, _: &mut Pipes) {
@@ -57,7 +94,8 @@ impl Pattern for Rep {
         let Some(request) = self.request.take() else {
             return Err(Refused::WrongTurn(message));
         };
-        let Some(pipe) = request.pipe else {
+        let Some(pipe) = self.asker(&request) else {
+            pipes.drops.unroutable += 1;
             return Ok(());
         };
         let frames = request.envelope.into_iter().chain(message.into_frames());
@@ -73,25 +111,26 @@ impl Pattern for Rep {
         if self.request.is_some() {
             return Err(WrongTurn);
         }
-        while let Some((pipe, mut message)) = self.incoming.recv(pipes) {
+        if !self.request_is_next(pipes) {
+            return Ok(None);
+        }
+        let request = self.incoming.recv(pipes).map(|(pipe, mut message)| {
             let mut envelope = Vec::new();
             while let Some(frame) = message.pop_front() {
                 let delimiter = frame.is_empty();
                 envelope.push(frame);
-                if delimiter && !message.is_empty() {
-                    self.request = Some(Request {
-                        pipe: Some(pipe),
-                        envelope,
-                    });
-                    return Ok(Some(message));
-                }
                 if delimiter {
                     break;
                 }
             }
-            // Without a delimiter and a body it is no request (RFC 28: discard).
-        }
-        Ok(None)
+            self.request = Some(Request {
+                pipe: Some(pipe),
+                peer: message.peer().cloned(),
+                envelope,
+            });
+            message
+        });
+        Ok(request)
     }
 
     /// Whenever it is our turn: a peer that does not take its reply loses it.
@@ -100,15 +139,6 @@ impl Pattern for Rep {
     }
 
     fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
-        self.request.is_none()
-            && self
-                .incoming
-                .has_message(pipes, |_, message| is_request(message))
+        self.request.is_none() && self.request_is_next(pipes)
     }
-}
-
-/// A delimiter and a body (RFC 28).
-fn is_request(message: &Message) -> bool {
-    let mut frames = message.iter();
-    frames.any(|frame| frame.is_empty()) && frames.next().is_some()
 }

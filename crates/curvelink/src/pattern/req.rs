@@ -1,18 +1,23 @@
-//! REQ (RFC 28): one request, then its reply, in strict turn.
+//! REQ (RFC 28): one request, then its reply, in strict turn or a relaxed one.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use curvelink_proto::{Frame, Message, Peer, Reason};
 
 use super::turns::Turns;
-use super::{Pattern, Refused, WrongTurn};
+use super::{Pattern, Refused, WrongTurn, first_number};
+use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Req {
     out: Turns,
     incoming: Turns,
     turn: Turn,
+    relaxed: bool,
+    /// The number of the last request, where requests are numbered.
+    request: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,6 +26,66 @@ enum Turn {
     Ours,
     /// The peer that has the request; `None` once its pipe is gone.
     Theirs(Option<PipeId>),
+}
+
+/// What came.
+enum Reply {
+    Asked,
+    /// To an earlier request, or from a peer that was not asked.
+    Late,
+    Malformed,
+}
+
+impl Req {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            out: Turns::default(),
+            incoming: Turns::default(),
+            turn: Turn::default(),
+            relaxed: options.pattern.req_relaxed,
+            request: options.pattern.req_correlate.then(first_number),
+        }
+    }
+
+    /// The frame that numbers a request, and its reply.
+    fn number(&self) -> Option<Frame> {
+        let number = self.request?;
+        Some(Bytes::copy_from_slice(&number.to_be_bytes()).into())
+    }
+
+    /// Takes the envelope off: the number and the delimiter.
+    fn open(&self, message: &mut Message) {
+        if self.request.is_some() {
+            message.pop_front();
+        }
+        message.pop_front();
+    }
+
+    /// Drops what is no reply (RFC 28: discard); whether one is next.
+    fn reply_is_next(&mut self, asked: Option<PipeId>, pipes: &mut Pipes) -> bool {
+        while let Some((pipe, message)) = self.incoming.peek(pipes) {
+            match self.check(asked, pipe, message) {
+                Reply::Asked => return true,
+                Reply::Late => pipes.drops.late_reply += 1,
+                Reply::Malformed => pipes.drops.malformed += 1,
+            }
+            self.incoming.recv(pipes);
+        }
+        false
+    }
+
+    fn check(&self, asked: Option<PipeId>, pipe: PipeId, reply: &Message) -> Reply {
+        let number = self.number();
+        let delimiter = usize::from(number.is_some());
+        let is_delimited = reply.frame(delimiter).is_some_and(|frame| frame.is_empty());
+        if !is_delimited || reply.len() < delimiter + 2 {
+            Reply::Malformed
+        } else if asked != Some(pipe) || number.is_some_and(|n| reply.first() != Some(&n)) {
+            Reply::Late
+        } else {
+            Reply::Asked
+        }
+    }
 }
 
 impl Pattern for Req {
@@ -52,18 +117,25 @@ impl Pattern for Req {
     }
 
     fn send(&mut self, mut message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
-        if let Turn::Theirs(_) = self.turn {
+        if !self.relaxed && matches!(self.turn, Turn::Theirs(_)) {
             return Err(Refused::WrongTurn(message));
         }
+        self.request = self.request.map(|last| last.wrapping_add(1));
         // RFC 28, "REQ Socket Type": an empty delimiter before the body.
         message.push_front(Frame::empty());
+        if let Some(number) = self.number() {
+            message.push_front(number);
+        }
         match self.out.send(message, pipes) {
             Ok(pipe) => {
                 self.turn = Turn::Theirs(Some(pipe));
+                // What came before the request is no reply to it.
+                pipes.drops.late_reply += self.incoming.clear(pipes) as u64;
                 Ok(())
             }
             Err(mut message) => {
-                message.pop_front();
+                self.open(&mut message);
+                self.request = self.request.map(|unused| unused.wrapping_sub(1));
                 Err(Refused::Full(message))
             }
         }
@@ -73,31 +145,26 @@ impl Pattern for Req {
         let Turn::Theirs(asked) = self.turn else {
             return Err(WrongTurn);
         };
-        // What comes from others, or without the delimiter, is no reply (RFC 28: discard).
-        while let Some((pipe, mut message)) = self.incoming.recv(pipes) {
-            if is_reply(asked, pipe, &message) {
-                message.pop_front();
-                self.turn = Turn::Ours;
-                return Ok(Some(message));
-            }
+        if !self.reply_is_next(asked, pipes) {
+            return Ok(None);
         }
-        Ok(None)
+        let reply = self.incoming.recv(pipes).map(|(_, mut message)| {
+            self.open(&mut message);
+            message
+        });
+        self.turn = Turn::Ours;
+        Ok(reply)
     }
 
     fn can_send(&mut self, pipes: &Pipes) -> bool {
-        matches!(self.turn, Turn::Ours) && self.out.has_room(pipes)
+        let ours = self.relaxed || matches!(self.turn, Turn::Ours);
+        ours && self.out.has_room(pipes)
     }
 
     fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
-        let Turn::Theirs(asked) = self.turn else {
-            return false;
-        };
-        self.incoming
-            .has_message(pipes, |pipe, message| is_reply(asked, pipe, message))
+        match self.turn {
+            Turn::Ours => false,
+            Turn::Theirs(asked) => self.reply_is_next(asked, pipes),
+        }
     }
-}
-
-fn is_reply(asked: Option<PipeId>, pipe: PipeId, message: &Message) -> bool {
-    let delimited = message.first().is_some_and(|frame| frame.is_empty());
-    asked == Some(pipe) && delimited && message.len() > 1
 }

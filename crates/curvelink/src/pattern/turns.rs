@@ -77,6 +77,19 @@ impl Turns {
         false
     }
 
+    /// The message that [`recv`](Self::recv) would give, and its pipe.
+    pub(crate) fn peek<'a>(&mut self, pipes: &'a mut Pipes) -> Option<(PipeId, &'a Message)> {
+        while self.active > 0 {
+            let pipe = self.pipes[self.next];
+            if pipes.peek(pipe).is_some() {
+                // Asked twice, because the first answer would be borrowed through the loop.
+                return pipes.peek(pipe).map(|message| (pipe, message));
+            }
+            self.deactivate(self.next);
+        }
+        None
+    }
+
     /// Whether there is a message that the pattern would give to the application; those in front
     /// of it that it would not are dropped.
     pub(crate) fn has_message(
@@ -84,15 +97,19 @@ impl Turns {
         pipes: &mut Pipes,
         mut given: impl FnMut(PipeId, &Message) -> bool,
     ) -> bool {
-        while self.active > 0 {
-            let pipe = self.pipes[self.next];
-            match pipes.peek(pipe).map(|message| given(pipe, message)) {
-                Some(true) => return true,
-                Some(false) => drop(self.recv(pipes)),
-                None => self.deactivate(self.next),
+        while let Some((pipe, message)) = self.peek(pipes) {
+            if given(pipe, message) {
+                return true;
             }
+            self.recv(pipes);
         }
         false
+    }
+
+    /// Drops what waits to be received now; gives how many messages.
+    pub(crate) fn clear(&self, pipes: &mut Pipes) -> usize {
+        let active = self.pipes[..self.active].iter();
+        active.map(|pipe| pipes.clear_incoming(*pipe)).sum()
     }
 
     /// The next message, and the pipe that it came by.

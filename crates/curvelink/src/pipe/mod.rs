@@ -8,6 +8,7 @@ mod statistics;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use curvelink_proto::{Message, Peer};
 
@@ -118,12 +119,14 @@ pub(crate) struct Pipes {
 
 impl Pipes {
     pub(crate) fn new(owner: Weak<Core>, options: &Options) -> Self {
+        // A probe is an empty greeting; another greeting does as well.
         let hello = &options.notices.hello;
+        let greets = options.pattern.probe_router || !hello.is_empty();
         Self {
             slots: Slots::new(),
             owner,
             immediate: options.queues.immediate,
-            hello: (!hello.is_empty()).then(|| hello.clone().into()),
+            hello: greets.then(|| hello.clone().into()),
             effects: Vec::new(),
             ended: Vec::new(),
             drops: Drops::default(),
@@ -349,6 +352,28 @@ impl Pipes {
         self.set_peer(id, None);
         if self.immediate {
             self.clear_outgoing(id);
+        }
+    }
+
+    /// Forgets what waits to be received now; gives how many messages.
+    pub(crate) fn clear_incoming(&mut self, id: PipeId) -> usize {
+        let Some(pipe) = self.slots.get_mut(id) else {
+            return 0;
+        };
+        let waiting = pipe.waiting();
+        pipe.batch.clear();
+        pipe.served = Served::default();
+        self.effects.extend(pipe.incoming.take(&mut pipe.batch));
+        pipe.batch.clear();
+        waiting
+    }
+
+    /// Ends a link of ours: what was accepted for it may still be written until `deadline`.
+    pub(crate) fn finish(&mut self, id: PipeId, deadline: Instant) {
+        if let Some(outgoing) = self.outgoing(id) {
+            outgoing.close(deadline);
+        } else if self.end(id) {
+            self.ended.push(id);
         }
     }
 

@@ -16,8 +16,7 @@ use crate::transport;
 /// The longest wait after refusals in a row.
 const REFUSED_MAX: Duration = Duration::from_secs(600);
 
-pub(crate) fn spawn(core: &Arc<Core>, endpoint: Endpoint, queues: Queues) {
-    let pipe = core.attach(&queues);
+pub(crate) fn spawn(core: &Arc<Core>, endpoint: Endpoint, queues: Queues, pipe: PipeId) {
     let dial = Dial {
         core: core.clone(),
         name: Arc::from(endpoint.to_string()),

@@ -76,7 +76,24 @@ impl AnySocket {
     /// # Errors
     /// [`ConnectError`]; among them that clear text would leave the host.
     pub fn connect(&self, endpoint: &str) -> Result<(), ConnectError> {
-        transport::connect(self.core(), &endpoint.parse()?)
+        transport::connect(self.core(), &endpoint.parse()?, None)
+    }
+
+    /// Connects as [`connect`](Self::connect) does, on ROUTER and STREAM, and gives whoever is at
+    /// the endpoint a routing id of our own choosing: 1 to 255 octets, not beginning with 0. What
+    /// the peer calls itself does not count. Messages may be sent to the id at once; they wait for
+    /// the connection.
+    ///
+    /// # Errors
+    /// [`ConnectError`]; [`ConnectError::RoutingId`] for an id of another form or of another link,
+    /// and on other types.
+    #[doc(alias = "ZMQ_CONNECT_ROUTING_ID")]
+    pub fn connect_as(&self, endpoint: &str, id: impl Into<Frame>) -> Result<(), ConnectError> {
+        let id = id.into().to_bytes();
+        if id.is_empty() || id.len() > 255 || id.first() == Some(&0) {
+            return Err(ConnectError::RoutingId);
+        }
+        transport::connect(self.core(), &endpoint.parse()?, Some(&id))
     }
 
     /// Stops accepting at an endpoint, named as [`bind`](Self::bind) gave it. Links that are up

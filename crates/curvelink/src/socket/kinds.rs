@@ -22,6 +22,9 @@ pub trait Sends: Kind {}
 /// Kinds that applications receive with.
 pub trait Receives: Kind {}
 
+/// Kinds that address each peer by its routing id.
+pub trait Routes: Sends {}
+
 /// Kinds that peers subscribe to.
 pub trait Publishes: Sends + Topical {}
 
@@ -47,15 +50,16 @@ macro_rules! kinds {
 
 kinds! {
     /// RFC 28. Sends a request to one peer, then receives its reply, in strict turn. A request
-    /// whose peer is lost is not repeated: use `recv_timeout` and a new socket.
+    /// whose peer is lost is not repeated: use `recv_timeout`, and `req_relaxed` with
+    /// `req_correlate` to ask again on the same socket.
     Req: Sends Receives;
     /// RFC 28. Receives a request, then sends the reply to whoever asked, in strict turn.
     Rep: Sends Receives;
     /// RFC 28. Sends to peers in turn and receives from peers in turn, at any time.
     Dealer: Sends Receives;
     /// RFC 28. The first frame of each message is the peer's routing id, both ways. A peer whose id
-    /// is taken by a live one is refused.
-    Router: Sends Receives;
+    /// is taken by a live one is refused, unless `router_handover` says otherwise.
+    Router: Sends Receives Routes;
     /// RFC 29. Sends each message to every peer that subscribed to a prefix of its first frame. A
     /// peer without room loses the message. Under CURVE each copy is sealed on its own: the cost
     /// grows with the number of subscribers.

@@ -15,7 +15,7 @@ use curvelink_proto::{Endpoint, Frame, Message, Peer};
 
 pub use self::any::AnySocket;
 pub use self::kinds::{
-    Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Sends, Sub,
+    Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Routes, Sends, Sub,
     Topical, Xpub, Xsub,
 };
 use crate::error::{
@@ -177,6 +177,17 @@ impl<K: Sends> Socket<K> {
     /// [`SendError::Closed`].
     pub async fn writable(&self) -> Result<(), SendError> {
         self.any.writable().await
+    }
+}
+
+impl<K: Routes> Socket<K> {
+    /// Connects and gives the peer a routing id: see [`AnySocket::connect_as`].
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    #[doc(alias = "ZMQ_CONNECT_ROUTING_ID")]
+    pub fn connect_as(&self, endpoint: &str, id: impl Into<Frame>) -> Result<(), ConnectError> {
+        self.any.connect_as(endpoint, id)
     }
 }
 

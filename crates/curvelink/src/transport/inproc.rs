@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
+use bytes::Bytes;
 use curvelink_proto::{
     Endpoint, LinkEventKind, Peer, PeerAddress, Reason, Refusal, Side, SocketType, Stage,
 };
@@ -89,7 +90,11 @@ pub(super) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, Bi
     Ok(endpoint.clone())
 }
 
-pub(super) fn connect(core: &Arc<Core>, endpoint: &Endpoint) -> Result<(), ConnectError> {
+pub(super) fn connect(
+    core: &Arc<Core>,
+    endpoint: &Endpoint,
+    id: Option<&Bytes>,
+) -> Result<(), ConnectError> {
     let text = endpoint.to_string();
     let options = &core.options.queues;
     let queue = |messages| {
@@ -105,7 +110,7 @@ pub(super) fn connect(core: &Arc<Core>, endpoint: &Endpoint) -> Result<(), Conne
         peer: Weak::new(),
         pipe: PipeId::OWN,
     };
-    let pipe = core.attach_inproc(Some(nobody), back.clone());
+    let pipe = core.attach_inproc(nobody, back.clone(), id)?;
     if lock(&core.book)
         .add(text.clone(), Work::Inproc(pipe))
         .is_err()
@@ -157,7 +162,7 @@ fn join(bound: &Arc<Core>, connecter: Waiting) {
     connecter
         .back
         .set_terms(both(others.send_hwm, ours.recv_hwm), conflate);
-    let theirs = bound.attach_inproc(None, connecter.forth.clone());
+    let theirs = bound.accept_inproc(connecter.forth.clone());
     let to_connecter = Outlet::Inproc {
         queue: connecter.back.clone(),
         peer: connecter.core.clone(),

@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use curvelink_proto::{Endpoint, Host, PeerAddress, Source};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -132,7 +133,12 @@ fn listen(core: &Core, endpoint: &Endpoint) -> Result<(Listener, Endpoint), Bind
     }
 }
 
-pub(crate) fn connect(core: &Arc<Core>, endpoint: &Endpoint) -> Result<(), ConnectError> {
+/// Connects, under a routing id of the application's choosing if it has one.
+pub(crate) fn connect(
+    core: &Arc<Core>,
+    endpoint: &Endpoint,
+    id: Option<&Bytes>,
+) -> Result<(), ConnectError> {
     core.options.check(core.kind)?;
     check_clear_text(core, is_local(core, endpoint))?;
     match endpoint {
@@ -142,16 +148,18 @@ pub(crate) fn connect(core: &Arc<Core>, endpoint: &Endpoint) -> Result<(), Conne
         | Endpoint::Tcp { port: 0, .. } => {
             return Err(ConnectError::Wildcard);
         }
-        Endpoint::Inproc(_) => return inproc::connect(core, endpoint),
+        Endpoint::Inproc(_) => return inproc::connect(core, endpoint, id),
         _ => {}
     }
     check_policy(core)?;
     let queues = core.queues();
+    let pipe = core.attach(&queues, id)?;
     let work = Work::Dial(queues.outgoing.clone());
     if lock(&core.book).add(endpoint.to_string(), work).is_err() {
+        core.detach(pipe);
         return Err(ConnectError::Closed);
     }
-    dial::spawn(core, endpoint.clone(), queues);
+    dial::spawn(core, endpoint.clone(), queues, pipe);
     Ok(())
 }
 

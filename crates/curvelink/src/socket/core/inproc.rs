@@ -2,29 +2,31 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use curvelink_proto::{Peer, Reason};
 
 use super::Core;
+use crate::error::ConnectError;
 use crate::pipe::{Incoming, Origin, Outlet, PipeId};
-use crate::socket::waiters::Interest;
 
 impl Core {
-    /// One end of an inproc connection; joined to the other by [`join`](Self::join). Messages
-    /// may wait in `outlet` before.
-    pub(crate) fn attach_inproc(&self, outlet: Option<Outlet>, incoming: Arc<Incoming>) -> PipeId {
+    /// The connecting end of an inproc connection: messages may wait in `outlet`.
+    pub(crate) fn attach_inproc(
+        &self,
+        outlet: Outlet,
+        incoming: Arc<Incoming>,
+        id: Option<&Bytes>,
+    ) -> Result<PipeId, ConnectError> {
         self.with(|state| {
-            let origin = match outlet {
-                Some(_) => Origin::Joined,
-                None => Origin::Accepted,
-            };
-            let pipe = state.pipes.insert(outlet, incoming, origin);
-            if origin == Origin::Joined {
-                state.pipes.greet(pipe);
-                state.pattern.attach(pipe, &mut state.pipes);
-                state.wake(Interest::Room);
-            }
-            pipe
+            let pipe = state.pipes.insert(Some(outlet), incoming, Origin::Joined);
+            state.pipes.greet(pipe);
+            state.attach(pipe, id)
         })
+    }
+
+    /// The bound end, to be [joined](Self::join) to the other.
+    pub(crate) fn accept_inproc(&self, incoming: Arc<Incoming>) -> PipeId {
+        self.with(|state| state.pipes.insert(None, incoming, Origin::Accepted))
     }
 
     pub(crate) fn join(

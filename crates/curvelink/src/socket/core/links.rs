@@ -6,6 +6,7 @@ use bytes::Bytes;
 use curvelink_proto::{Message, Peer, Reason};
 
 use super::Core;
+use crate::error::ConnectError;
 use crate::pipe::{Incoming, Origin, Outgoing, Outlet, PipeId};
 use crate::socket::waiters::Interest;
 
@@ -26,16 +27,18 @@ impl Core {
         }
     }
 
-    /// A pipe to an endpoint that we connect to.
-    pub(crate) fn attach(&self, queues: &Queues) -> PipeId {
+    /// A pipe to an endpoint that we connect to, under a routing id of the application's choosing
+    /// if it has one.
+    pub(crate) fn attach(
+        &self,
+        queues: &Queues,
+        id: Option<&Bytes>,
+    ) -> Result<PipeId, ConnectError> {
         self.with(|state| {
             let outlet = Some(Outlet::Link(queues.outgoing.clone()));
-            let pipe = state
-                .pipes
-                .insert(outlet, queues.incoming.clone(), Origin::Dialled);
-            state.pattern.attach(pipe, &mut state.pipes);
-            state.wake(Interest::Room);
-            pipe
+            let incoming = queues.incoming.clone();
+            let pipe = state.pipes.insert(outlet, incoming, Origin::Dialled);
+            state.attach(pipe, id)
         })
     }
 

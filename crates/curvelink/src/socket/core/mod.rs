@@ -20,7 +20,7 @@ pub(crate) use self::effect::Effect;
 pub(crate) use self::links::Queues;
 pub(crate) use self::readiness::Closed;
 use crate::context::Shared;
-use crate::error::{RecvError, SendError, SubscribePeerError};
+use crate::error::{ConnectError, RecvError, SendError, SubscribePeerError};
 use crate::monitor::Monitors;
 use crate::options::Options;
 use crate::pattern::{Pattern, Refused, pattern};
@@ -283,6 +283,17 @@ impl State {
             self.pass_turn(Interest::Room);
         }
         received.map_err(|_| RecvError::WrongTurn)
+    }
+
+    /// Tells the pattern of a pipe that connects.
+    fn attach(&mut self, pipe: PipeId, id: Option<&Bytes>) -> Result<PipeId, ConnectError> {
+        self.pattern.attach(pipe, &mut self.pipes);
+        if id.is_some_and(|id| !self.pattern.choose_id(pipe, id)) {
+            self.detach(pipe);
+            return Err(ConnectError::RoutingId);
+        }
+        self.wake(Interest::Room);
+        Ok(pipe)
     }
 
     fn welcome(&mut self, pipe: PipeId, peer: &Arc<Peer>) -> Result<(), Reason> {
