@@ -26,6 +26,7 @@ pages! {
     endpoints = "endpoints.md",
     around = "around.md",
     questions = "questions.md",
+    coming_from = "coming-from.md",
 }
 
 /// The fenced blocks of a page in order: what stands behind the fence, and the text.

@@ -3,6 +3,7 @@
 // An example that imports what it does not use misleads its reader.
 #![doc(test(attr(deny(unused_imports))))]
 
+pub mod api;
 pub mod differential;
 pub mod guide;
 pub mod interop;

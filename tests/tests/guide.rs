@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use curvelink_tests::guide::{PAGES, blocks};
+use curvelink_tests::{api, python};
 
-/// Pages of tables alone.
-const WITHOUT_EXAMPLES: &[&str] = &["coming-from.md"];
+/// Pages whose commands and Python programs the tests of the program run.
+const WITH_COMMANDS: &[&str] = &["README.md", "security.md"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide")
@@ -90,14 +92,12 @@ fn unrun(text: &str) -> Option<&'static str> {
 
 #[test]
 fn every_page_has_an_example_that_runs() {
-    let run: BTreeSet<String> = PAGES.iter().map(|page| (*page).to_owned()).collect();
-    let without = WITHOUT_EXAMPLES.iter().map(|page| (*page).to_owned());
-    for name in pages().difference(&without.collect()) {
+    for name in pages() {
         assert!(
-            run.contains(name),
+            PAGES.contains(&&name[..]),
             "{name} is not in the list of src/guide.rs"
         );
-        assert_eq!(unrun(&page(name)), None, "{name}");
+        assert_eq!(unrun(&page(&name)), None, "{name}");
     }
 }
 
@@ -164,4 +164,129 @@ fn links_and_headings_are_read_as_they_are_shown() {
         ]
     );
     assert_eq!(headings(text), BTreeSet::from(["am-i-connected".into()]));
+}
+
+/// The texts between backticks in the cells of a page that speak of curvelink: in a table with a
+/// column of that name only those of this column, elsewhere all.
+fn spoken_of(text: &str, column: &str) -> Vec<String> {
+    let mut only = None;
+    let mut found = Vec::new();
+    for line in prose(text).lines() {
+        let cells: Vec<&str> = line.trim().trim_matches('|').split(" | ").collect();
+        if !line.starts_with('|') {
+            only = None;
+        } else if let Some(index) = cells.iter().position(|cell| cell.trim() == column) {
+            only = Some(index);
+        }
+        let spoken = match only {
+            None => line,
+            Some(index) => cells.get(index).copied().unwrap_or_default(),
+        };
+        found.extend(spoken.split('`').skip(1).step_by(2).map(str::to_owned));
+    }
+    found
+}
+
+#[test]
+fn every_name_in_the_guide_is_public() {
+    let names = api::names();
+    let mut seen = 0;
+    for name in pages() {
+        for code in spoken_of(&page(&name), "curvelink") {
+            let Some((owner, member)) = code.split_once("::") else {
+                continue;
+            };
+            if owner.starts_with(|c: char| c.is_ascii_uppercase()) {
+                assert!(
+                    names.contains(&format!("{owner}::{member}")),
+                    "{name} speaks of {code}, which is not there"
+                );
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 100, "the search for names finds them: {seen}");
+}
+
+#[test]
+fn every_alias_of_the_api_has_a_row() {
+    let page = page("coming-from.md");
+    let aliases = api::aliases();
+    assert!(aliases.len() > 40, "{aliases:?}");
+    for (alias, name) in aliases {
+        let row = page.lines().find(|line| {
+            line.contains(&format!("`{alias}`"))
+                && (line.contains(&format!("::{name}`")) || line.contains(&format!("`{name}")))
+        });
+        assert!(
+            row.is_some(),
+            "coming-from.md has no row of {alias}: {name}"
+        );
+    }
+}
+
+#[test]
+fn only_the_column_of_that_name_is_looked_at() {
+    let text = "`A::b`\n\n| x | curvelink |\n|---|---|\n| `C::d` | `E::f`, `g` |\n\n| y |\n|---|\n| `H::i` |\n";
+    assert_eq!(spoken_of(text, "curvelink"), ["A::b", "E::f", "g", "H::i"]);
+}
+
+/// Looks each name of pyzmq's up that stands in an expression.
+const LOOK_UP: &str = "\
+import ast, sys, zmq, zmq.auth, zmq.utils.z85
+known = {'zmq': zmq, 'context': zmq.Context, 'socket': zmq.Socket, 'frame': zmq.Frame, 'poller': zmq.Poller}
+def resolve(node):
+    if isinstance(node, ast.Attribute):
+        owner = resolve(node.value)
+        return None if owner is None else getattr(owner, node.attr)
+    return known.get(node.id) if isinstance(node, ast.Name) else None
+for line in sys.argv[1:]:
+    for node in ast.walk(ast.parse(line)):
+        if isinstance(node, ast.Attribute):
+            resolve(node)
+print(len(sys.argv) - 1)
+";
+
+fn run_python(program: &str, arguments: &[String]) -> Option<String> {
+    let python = python::environment().ok()?;
+    let output = Command::new(python)
+        .args(["-c", program])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn what_the_guide_says_of_pyzmq_is_there() {
+    let names: Vec<String> = spoken_of(&page("coming-from.md"), "pyzmq")
+        .into_iter()
+        .filter(|code| !code.contains("::") && code.contains('.'))
+        .filter(|code| !code.ends_with(".md") && !code.contains(['/', ' ']) || code.contains('('))
+        .collect();
+    assert!(names.len() > 20, "{names:?}");
+    if let Some(answer) = run_python(LOOK_UP, &names) {
+        assert_eq!(answer.trim(), names.len().to_string());
+    }
+}
+
+#[test]
+fn python_programs_run_as_written() {
+    let mut run = 0;
+    for name in pages() {
+        let text = page(&name);
+        for (language, program) in blocks(&text) {
+            assert!(
+                language != "sh" || WITH_COMMANDS.contains(&&name[..]),
+                "nobody runs the commands of {name}"
+            );
+            if language == "python" && !WITH_COMMANDS.contains(&&name[..]) {
+                run_python(&program, &[]);
+                run += 1;
+            }
+        }
+    }
+    assert!(run > 0, "the search for programs finds them");
 }
