@@ -6,7 +6,7 @@ use curvelink::{
     Sub, SubscribePeerError, Topics, TryRecvError, TrySendErrorKind, Xpub, Xsub,
 };
 use curvelink_tests::support::{
-    admit, bind_tcp, curve, deadline, disconnected, peers, quick, raw, texts, ways,
+    admit, bind_tcp, curve, deadline, disconnected, free_endpoint, peers, quick, raw, texts, ways,
 };
 use tokio::io::AsyncWriteExt as _;
 
@@ -529,6 +529,39 @@ async fn xsub_sends_every_subscription_upstream_and_the_last_cancel_or_all() {
         subscriber.send("\x00end").await.unwrap();
         let late = shown(&publisher, "\x00end").await;
         assert_eq!([early, late].concat(), expected);
+    }
+}
+
+#[tokio::test]
+async fn upstream_messages_wait_for_a_publisher_that_is_not_there_after_the_subscriptions() {
+    let _deadline = deadline();
+    for endpoint in [&free_endpoint(), "inproc://later"] {
+        let context = Context::new().unwrap();
+        let subscriber = context.socket::<Xsub>(quick().send_hwm(2));
+        subscriber.connect(endpoint).unwrap();
+        for message in ["one", "\x01a", "two", "three"] {
+            subscriber.send(message).await.unwrap();
+        }
+        assert_eq!(subscriber.statistics().dropped.no_room, 1, "the third");
+        let mut monitor = subscriber.monitor();
+        for messages in [["one", "two"], ["four", "five"]] {
+            let publisher = context.socket::<Xpub>(quick());
+            publisher.bind(endpoint).unwrap();
+            let subscribed = publisher.recv().await.unwrap();
+            assert_eq!(subscribed, Message::from("\x01a"));
+            for message in messages {
+                assert_eq!(publisher.recv().await.unwrap(), Message::from(message));
+            }
+            if endpoint.starts_with("inproc") {
+                break;
+            }
+            publisher.close();
+            disconnected(&mut monitor).await;
+            peers(&subscriber, 0).await;
+            for message in ["four", "five"] {
+                subscriber.send(message).await.unwrap();
+            }
+        }
     }
 }
 

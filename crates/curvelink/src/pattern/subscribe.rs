@@ -15,6 +15,8 @@ use crate::pipe::{PipeId, Pipes};
 pub(super) struct Subscribe {
     options: Topics,
     incoming: Turns,
+    /// Where messages go upstream: publishers, and endpoints that we connect to.
+    upstream: Vec<PipeId>,
     /// Publishers whose handshake is done.
     publishers: Vec<PipeId>,
     wanted: Wanted,
@@ -27,6 +29,7 @@ impl Subscribe {
         Self {
             options: options.clone(),
             incoming: Turns::default(),
+            upstream: Vec::new(),
             publishers: Vec::new(),
             wanted: Wanted::default(),
             filter,
@@ -45,24 +48,33 @@ impl Subscribe {
 }
 
 impl Pattern for Subscribe {
-    /// Publishers learn the subscriptions when their handshake is done, each time anew.
-    fn attach(&mut self, _: PipeId, _: &mut Pipes) {}
+    /// Messages of an XSUB may wait for the connection.
+    fn attach(&mut self, pipe: PipeId, _: &mut Pipes) {
+        self.upstream.push(pipe);
+    }
 
+    /// Publishers learn the subscriptions when their handshake is done, each time anew.
     fn ready(&mut self, pipe: PipeId, _: &Arc<Peer>, pipes: &mut Pipes) -> Result<(), Reason> {
-        for prefix in self.wanted.prefixes() {
-            pipes.subscribe(pipe, prefix, true);
-        }
+        pipes.introduce(pipe, self.wanted.prefixes());
         self.publishers.push(pipe);
+        if !self.upstream.contains(&pipe) {
+            self.upstream.push(pipe);
+        }
         Ok(())
     }
 
+    /// Subscriptions that waited are old by the next connection, and messages stood among them.
     fn lost(&mut self, pipe: PipeId, pipes: &mut Pipes) {
         self.publishers.retain(|known| *known != pipe);
+        if !pipes.reconnects(pipe) {
+            self.upstream.retain(|known| *known != pipe);
+        }
         pipes.clear_outgoing(pipe);
     }
 
     fn detach(&mut self, pipe: PipeId, _: &mut Pipes) {
         self.publishers.retain(|known| *known != pipe);
+        self.upstream.retain(|known| *known != pipe);
         self.incoming.remove(pipe);
     }
 
@@ -71,7 +83,7 @@ impl Pattern for Subscribe {
     }
 
     /// XSUB: a message of one frame that begins with 1 or 0 is a subscription or its end; any
-    /// other goes upstream to every publisher.
+    /// other goes upstream to every publisher, and waits for those that we connect to.
     fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
         if let Some((subscribe, prefix)) = leading_subscription(&message) {
             if message.len() == 1 {
@@ -83,9 +95,9 @@ impl Pattern for Subscribe {
                 self.change(&prefix, subscribe);
             }
         }
-        for pipe in &self.publishers {
+        for pipe in &self.upstream {
             if !pipes.try_write(*pipe, &message) {
-                pipes.drops.no_room += 1;
+                pipes.drops.no_room += u64::from(pipes.is_full(*pipe));
             }
         }
         Ok(())

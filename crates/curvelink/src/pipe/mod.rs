@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use bytes::Bytes;
 use curvelink_proto::{Message, Peer};
 
 pub(crate) use self::incoming::Incoming;
@@ -265,7 +266,15 @@ impl Pipes {
         }
     }
 
-    /// Tells a publisher what this socket subscribes to.
+    /// Tells a publisher first what this socket subscribes to.
+    pub(crate) fn introduce<'a>(&mut self, id: PipeId, prefixes: impl Iterator<Item = &'a Bytes>) {
+        match self.slots.get(id).and_then(Pipe::outgoing) {
+            Some(outgoing) => outgoing.introduce(prefixes),
+            None => prefixes.for_each(|prefix| self.subscribe(id, prefix, true)),
+        }
+    }
+
+    /// Tells a publisher of a subscription more, or less.
     pub(crate) fn subscribe(&mut self, id: PipeId, prefix: &[u8], subscribe: bool) {
         match self.slots.get(id).and_then(|pipe| pipe.outlet.as_ref()) {
             None => {}
@@ -274,7 +283,7 @@ impl Pipes {
                 self.drops.no_room += u64::from(!accepted);
             }
             Some(Outlet::Inproc { peer, pipe, .. }) => {
-                let prefix = bytes::Bytes::copy_from_slice(prefix);
+                let prefix = Bytes::copy_from_slice(prefix);
                 let effect = Effect::Subscription(peer.clone(), *pipe, subscribe, prefix);
                 self.effects.push(effect);
             }

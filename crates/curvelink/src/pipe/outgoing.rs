@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use bytes::Bytes;
 use curvelink_proto::{Backlog, Message, Written};
 
 use crate::sync::lock;
@@ -101,10 +102,20 @@ impl Outgoing {
             return;
         }
         let mut first = Backlog::new();
-        state.octets += first.push(hello);
-        state.messages += 1;
-        first.append(state.backlog.take());
-        state.backlog = first;
+        first.push(hello);
+        state.put_first(first);
+        wake(state.reader.take(), state);
+    }
+
+    /// Puts subscriptions in front of all that waits: a connection begins with them.
+    pub(crate) fn introduce<'a>(&self, prefixes: impl Iterator<Item = &'a Bytes>) {
+        let mut state = lock(&self.state);
+        let mut first = Backlog::new();
+        for prefix in prefixes {
+            first.push_subscription(prefix, true);
+        }
+        state.subscribes |= !first.is_empty();
+        state.put_first(first);
         wake(state.reader.take(), state);
     }
 
@@ -212,6 +223,13 @@ impl Outgoing {
 }
 
 impl State {
+    fn put_first(&mut self, mut first: Backlog) {
+        self.messages += first.len();
+        self.octets += first.octets();
+        first.append(self.backlog.take());
+        self.backlog = first;
+    }
+
     /// Forgets what no session has taken yet.
     fn forget_waiting(&mut self) {
         let waiting = self.backlog.take();
