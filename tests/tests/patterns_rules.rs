@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use curvelink::{
-    AnySocket, Context, Dealer, Message, Options, Pub, Rep, Req, SocketType, Sub, TryRecvError,
-    TrySendErrorKind, Xpub, Xsub,
+    AnySocket, Context, Dealer, Message, Options, Pub, RecvError, Rep, Req, SendError, SocketType,
+    Sub, TryRecvError, TrySendErrorKind, Xpub, Xsub,
 };
 use curvelink_tests::support::{
     bind_tcp, deadline, disconnected, free_endpoint, quick, raw, texts,
@@ -330,14 +330,27 @@ async fn messages_wait_for_a_peer_that_is_not_there() {
 #[tokio::test]
 async fn pull_and_sub_do_not_send() {
     let _deadline = deadline();
-    for (kind, peer_kind) in [(Pull, "PUSH")] {
+    for (kind, peer_kind) in [(Pull, "PUSH"), (SocketType::Sub, "PUB")] {
         let context = Context::new().unwrap();
         let socket = receiver(&context, kind);
         let mut peer = join(&socket, &bind(&socket), peer_kind, "").await;
-        assert!(socket.try_send("x").is_err(), "{kind}");
+        let refused = socket.try_send("x").unwrap_err().error;
+        let expected = TrySendErrorKind::Send(SendError::NotSupported);
+        assert_eq!(refused, expected, "{kind}");
         socket.close();
         let told = raw::closed(&mut peer).await;
         assert!(!told.contains(&b'x'), "{kind}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn push_and_pub_do_not_receive() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    for kind in [Push, SocketType::Pub] {
+        let socket = context.any_socket(kind, quick());
+        let refused = Err(RecvError::NotSupported);
+        assert_eq!(socket.recv().await, refused, "{kind}");
     }
 }
 
@@ -559,7 +572,10 @@ async fn pub_shows_its_application_no_subscription() {
         sub.connect(&endpoint).unwrap();
     }
     publisher.wait_for_subscribers("a", 1).await;
-    assert_eq!(publisher.any().try_recv(), Err(TryRecvError::Empty));
+    assert_eq!(
+        publisher.any().try_recv(),
+        Err(RecvError::NotSupported.into())
+    );
     assert_eq!(xpub.recv().await.unwrap(), Message::from("\x01a"));
 }
 

@@ -114,6 +114,9 @@ pub enum SubscribePeerError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SendError {
+    /// PULL and SUB only receive.
+    #[error("a socket of this type does not send")]
+    NotSupported,
     /// The message has no frame.
     #[error("a message needs at least one frame")]
     Empty,
@@ -158,6 +161,9 @@ pub enum TrySendErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RecvError {
+    /// PUSH and PUB only send.
+    #[error("a socket of this type does not receive")]
+    NotSupported,
     /// REQ before a request was sent, REP before the reply was.
     #[error("it is this side's turn: send first")]
     WrongTurn,

@@ -120,6 +120,11 @@ impl Pattern for Req {
         if !self.relaxed && matches!(self.turn, Turn::Theirs(_)) {
             return Err(Refused::WrongTurn(message));
         }
+        if !self.out.has_room(pipes) {
+            return Err(Refused::Full(message));
+        }
+        // What came before the request is no reply to it. Afterwards the reply may be there.
+        pipes.drops.late_reply += self.incoming.clear(pipes) as u64;
         self.request = self.request.map(|last| last.wrapping_add(1));
         // RFC 28, "REQ Socket Type": an empty delimiter before the body.
         message.push_front(Frame::empty());
@@ -129,13 +134,10 @@ impl Pattern for Req {
         match self.out.send(message, pipes) {
             Ok(pipe) => {
                 self.turn = Turn::Theirs(Some(pipe));
-                // What came before the request is no reply to it.
-                pipes.drops.late_reply += self.incoming.clear(pipes) as u64;
                 Ok(())
             }
             Err(mut message) => {
                 self.open(&mut message);
-                self.request = self.request.map(|unused| unused.wrapping_sub(1));
                 Err(Refused::Full(message))
             }
         }

@@ -48,8 +48,7 @@ struct State {
     waiters: Waiters,
     /// Messages that were received and given back: they are received first.
     returned: VecDeque<Message>,
-    /// REQ and REP: sending makes it the turn to receive, and the other way round.
-    strict: bool,
+    kind: SocketType,
     closed: bool,
 }
 
@@ -71,7 +70,7 @@ impl Core {
                 pipes: Pipes::new(owner.clone(), &options),
                 waiters: Waiters::default(),
                 returned: VecDeque::new(),
-                strict: matches!(kind, SocketType::Req | SocketType::Rep),
+                kind,
                 closed: false,
             }),
             options,
@@ -256,6 +255,9 @@ impl State {
         if self.closed {
             return Sent::Never(message, SendError::Closed);
         }
+        if !self.kind.sends() {
+            return Sent::Never(message, SendError::NotSupported);
+        }
         if message.is_empty() {
             return Sent::Never(message, SendError::Empty);
         }
@@ -273,6 +275,9 @@ impl State {
     fn recv(&mut self) -> Result<Option<Message>, RecvError> {
         if self.closed {
             return Err(RecvError::Closed);
+        }
+        if !self.kind.receives() {
+            return Err(RecvError::NotSupported);
         }
         if let Some(message) = self.returned.pop_front() {
             return Ok(Some(message));

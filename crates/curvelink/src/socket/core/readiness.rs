@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use curvelink_proto::Message;
+use curvelink_proto::{Message, SocketType};
 
 use super::{Core, Sent, State};
 use crate::error::{RecvError, SendError};
@@ -155,7 +155,7 @@ impl State {
 
     /// After a send or a receive of a REQ or REP, whoever waits for the other may go on.
     pub(super) fn pass_turn(&mut self, to: Interest) {
-        if self.strict {
+        if matches!(self.kind, SocketType::Req | SocketType::Rep) {
             self.wake(to);
         }
     }
