@@ -52,7 +52,7 @@ pub fn aliases() -> Vec<(String, String)> {
             if let Some(alias) = line.strip_prefix("#[doc(alias = \"") {
                 waiting.push(alias.trim_end_matches("\")]").to_owned());
             } else if !line.starts_with(['#', '/'])
-                && let Some(name) = member(line).or_else(|| opened(line))
+                && let Some(name) = opened(line).or_else(|| member(line))
             {
                 found.extend(waiting.drain(..).map(|alias| (alias, name.to_owned())));
             }
