@@ -26,6 +26,7 @@ use curvelink_proto::{Frame, LinkEvent, Message};
 use crate::error::{RecvError, SendError};
 use crate::monitor::Monitor;
 use crate::poller::{Event, Poller};
+use crate::proxy::{Proxy, ProxyError};
 use crate::socket::{Kind, Publishes, Receives, Sends};
 use crate::sync::later;
 
@@ -109,6 +110,15 @@ pub fn poll<T: Clone + PartialEq>(
             return events;
         }
     }
+}
+
+/// Passes messages until the proxy is terminated; see [`Proxy::run`].
+///
+/// # Errors
+/// [`ProxyError::Closed`].
+#[doc(alias = "zmq_proxy")]
+pub fn run_proxy(proxy: &mut Proxy) -> Result<(), ProxyError> {
+    wait(proxy.run(), None).unwrap_or(Err(ProxyError::Closed))
 }
 
 /// Closes a context's sockets and waits until what they accepted is written.

@@ -27,6 +27,7 @@
 //! * [`Options`] hold the mechanism ([`Null`], [`Plain`], [`Curve`], or another crate's
 //!   [`Mechanism`]) and every limit.
 //! * [`Poller`] waits for many sockets, timers and file descriptors at once.
+//! * [`Proxy`] passes messages between two sockets.
 //! * [`Monitor`] tells what happens on the links: who was admitted, who was refused and why.
 //! * [`ZapHandler`] decides who may connect; `curvelink-zap` has one that reads an allow-list.
 
@@ -37,6 +38,7 @@ mod options;
 mod pattern;
 mod pipe;
 mod poller;
+mod proxy;
 mod session;
 mod socket;
 mod sync;
@@ -64,6 +66,7 @@ pub use crate::monitor::Monitor;
 pub use crate::options::Options;
 pub use crate::pipe::{Drops, Statistics, Traffic};
 pub use crate::poller::{Event, Interest, Poller};
+pub use crate::proxy::{Proxy, ProxyCount, ProxyError, ProxyHandle, ProxyStatistics, ProxyTraffic};
 pub use crate::socket::{
     AnySocket, Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Routes,
     Sends, Socket, Sub, Topical, Xpub, Xsub,

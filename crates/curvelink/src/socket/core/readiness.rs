@@ -95,7 +95,6 @@ impl Core {
         })
     }
 
-    #[allow(dead_code, reason = "used by the next step")]
     /// Takes messages back that were received and could not be passed on: they are received again,
     /// before all others.
     pub(crate) fn give_back(&self, messages: impl DoubleEndedIterator<Item = Message>) {
