@@ -110,6 +110,17 @@ class Peer:
         made.close()
         self.monitors.pop(socket).close()
 
+    def bind(self, socket, endpoint):
+        """Binds; whether it worked."""
+        try:
+            self.sockets[socket].bind(endpoint)
+        except zmq.ZMQError:
+            return False
+        return True
+
+    def unbind(self, socket, endpoint):
+        self.sockets[socket].unbind(endpoint)
+
     def subscribe(self, socket, prefix):
         self.sockets[socket].subscribe(octets(prefix))
 
@@ -175,6 +186,10 @@ class Peer:
         while monitor.poll(0):
             seen.append(self.event(monitor))
         return seen
+
+    def take_events(self, socket, count):
+        """The next `count` events."""
+        return [self.event(self.monitors[socket]) for _ in range(count)]
 
     def await_event(self, socket, name):
         """The first event of that name, or of any name where one of its kind ends the wait."""

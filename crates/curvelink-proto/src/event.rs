@@ -1,6 +1,8 @@
 //! What happens on links, as one list: the log, the monitor, metrics and the audit trail share it.
 
 use std::fmt;
+use std::io::{self, ErrorKind};
+use std::ops::BitOr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,10 +55,25 @@ impl fmt::Display for LinkEvent {
 pub enum LinkEventKind {
     /// A listener is open.
     Listening,
+    /// A listener could not be opened; the error was given to whoever asked for it too.
+    BindFailed {
+        /// What the operating system said.
+        error: SystemError,
+    },
     /// A listener could not accept: usually no file descriptor is left.
-    AcceptFailed,
+    AcceptFailed {
+        /// What the operating system said.
+        error: SystemError,
+    },
     /// A connection was accepted; nothing is known of the peer yet.
     Accepted,
+    /// Names are resolved, and an attempt to connect begins (tcp only).
+    Connecting,
+    /// The attempt failed; [`Retrying`](Self::Retrying) or [`Stopped`](Self::Stopped) follows.
+    ConnectFailed {
+        /// What the operating system said.
+        error: SystemError,
+    },
     /// A connection was made; the handshake begins.
     Connected,
     /// Connecting failed, or the connection ended; the next attempt follows after this time.
@@ -64,7 +81,7 @@ pub enum LinkEventKind {
         /// How long until the next attempt.
         after: Duration,
         /// What the operating system said of the last attempt, where it failed there.
-        error: Option<std::io::ErrorKind>,
+        error: Option<ErrorKind>,
     },
     /// The handshake is done and the policy said yes.
     HandshakeSucceeded(Arc<Peer>),
@@ -88,8 +105,17 @@ pub enum LinkEventKind {
         /// How often on this link since the last such event, at least 1.
         count: u64,
     },
-    /// An endpoint was unbound or disconnected, or its socket was closed.
+    /// A listener is closed: it was unbound, or its socket was closed.
     Closed,
+    /// A socket connects to an endpoint no more.
+    Stopped {
+        /// Why.
+        cause: StopCause,
+        /// Messages that waited for the peer and are lost, counting subscriptions.
+        dropped: u64,
+    },
+    /// The socket is gone: a monitor's last event.
+    MonitorStopped,
 }
 
 impl LinkEventKind {
@@ -110,8 +136,11 @@ impl fmt::Display for LinkEventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listening => f.write_str("listening"),
-            Self::AcceptFailed => f.write_str("cannot accept a connection"),
+            Self::BindFailed { error } => write!(f, "cannot be bound: {error}"),
+            Self::AcceptFailed { error } => write!(f, "cannot accept a connection: {error}"),
             Self::Accepted => f.write_str("accepted"),
+            Self::Connecting => f.write_str("connecting"),
+            Self::ConnectFailed { error } => write!(f, "cannot connect: {error}"),
             Self::Connected => f.write_str("connected"),
             Self::Retrying { after, error } => {
                 if let Some(error) = error {
@@ -139,7 +168,132 @@ impl fmt::Display for LinkEventKind {
                 )
             }
             Self::Closed => f.write_str("closed"),
+            Self::Stopped { cause, dropped } => {
+                write!(f, "stopped: {cause}; {dropped} messages dropped")
+            }
+            Self::MonitorStopped => f.write_str("the monitor stops"),
         }
+    }
+}
+
+/// What the operating system said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SystemError {
+    /// The kind, the same on every system.
+    pub kind: ErrorKind,
+    /// The system's own number (`errno`), where the system said it.
+    pub code: Option<i32>,
+}
+
+impl From<&io::Error> for SystemError {
+    fn from(error: &io::Error) -> Self {
+        Self {
+            kind: error.kind(),
+            code: error.raw_os_error(),
+        }
+    }
+}
+
+impl fmt::Display for SystemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind)
+    }
+}
+
+/// Why a socket connects to an endpoint no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StopCause {
+    /// The endpoint was disconnected, or the socket closed.
+    Asked,
+    /// Nobody listened there, and the socket was told to stop then.
+    ConnectionRefused,
+    /// The handshake failed, and the socket was told to stop then.
+    HandshakeFailed,
+    /// The attempt failed or the link ended, and the socket was told to connect once only.
+    NoReconnect,
+}
+
+impl fmt::Display for StopCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Asked => "as asked",
+            Self::ConnectionRefused => "the connection was refused",
+            Self::HandshakeFailed => "the handshake failed",
+            Self::NoReconnect => "it connects once only",
+        })
+    }
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $bit:literal $pattern:pat,)*) => {
+        /// A set of kinds of [`LinkEvent`]s, for monitors that want some only.
+        ///
+        /// ```
+        /// # use curvelink_proto::{LinkEventKind, LinkEvents};
+        /// let both = LinkEvents::LISTENING | LinkEvents::ACCEPTED;
+        /// assert!(both.contains(&LinkEventKind::Accepted));
+        /// assert!(!both.contains(&LinkEventKind::Connected));
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub struct LinkEvents(u32);
+
+        impl LinkEvents {
+            /// None.
+            pub const NONE: Self = Self(0);
+            /// Every kind, those of later versions included.
+            pub const ALL: Self = Self(u32::MAX);
+            $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)*
+
+            /// Whether events of this kind are in the set.
+            #[must_use]
+            pub const fn contains(self, kind: &LinkEventKind) -> bool {
+                let kind = match kind { $($pattern => Self::$name,)* };
+                self.0 & kind.0 != 0
+            }
+        }
+    };
+}
+
+kinds! {
+    /// [`LinkEventKind::Listening`].
+    LISTENING = 0 LinkEventKind::Listening,
+    /// [`LinkEventKind::BindFailed`].
+    BIND_FAILED = 1 LinkEventKind::BindFailed { .. },
+    /// [`LinkEventKind::AcceptFailed`].
+    ACCEPT_FAILED = 2 LinkEventKind::AcceptFailed { .. },
+    /// [`LinkEventKind::Accepted`].
+    ACCEPTED = 3 LinkEventKind::Accepted,
+    /// [`LinkEventKind::Connecting`].
+    CONNECTING = 4 LinkEventKind::Connecting,
+    /// [`LinkEventKind::ConnectFailed`].
+    CONNECT_FAILED = 5 LinkEventKind::ConnectFailed { .. },
+    /// [`LinkEventKind::Connected`].
+    CONNECTED = 6 LinkEventKind::Connected,
+    /// [`LinkEventKind::Retrying`].
+    RETRYING = 7 LinkEventKind::Retrying { .. },
+    /// [`LinkEventKind::HandshakeSucceeded`].
+    HANDSHAKE_SUCCEEDED = 8 LinkEventKind::HandshakeSucceeded(_),
+    /// [`LinkEventKind::Refused`].
+    REFUSED = 9 LinkEventKind::Refused(_),
+    /// [`LinkEventKind::Disconnected`].
+    DISCONNECTED = 10 LinkEventKind::Disconnected { .. },
+    /// [`LinkEventKind::Denied`].
+    DENIED = 11 LinkEventKind::Denied { .. },
+    /// [`LinkEventKind::Closed`].
+    CLOSED = 12 LinkEventKind::Closed,
+    /// [`LinkEventKind::Stopped`].
+    STOPPED = 13 LinkEventKind::Stopped { .. },
+    /// [`LinkEventKind::MonitorStopped`].
+    MONITOR_STOPPED = 14 LinkEventKind::MonitorStopped,
+}
+
+impl BitOr for LinkEvents {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }
 

@@ -22,6 +22,7 @@ mod error;
 mod event;
 mod frame;
 mod keys;
+mod libzmq;
 mod mechanism;
 mod message;
 mod peer;
@@ -38,9 +39,13 @@ pub use crate::engine::outbound::Written;
 pub use crate::engine::{Engine, Event};
 pub use crate::entropy::{Entropy, OsEntropy};
 pub use crate::error::{EntropyError, KeyError, MechanismError, ProtocolError};
-pub use crate::event::{Action, LinkEvent, LinkEventKind, Reason, Refusal, Side, Stage};
+pub use crate::event::{
+    Action, LinkEvent, LinkEventKind, LinkEvents, Reason, Refusal, Side, Stage, StopCause,
+    SystemError,
+};
 pub use crate::frame::Frame;
 pub use crate::keys::{Fingerprint, KeyPair, PublicKey, SecretKey};
+pub use crate::libzmq::LibzmqEvent;
 pub use crate::mechanism::curve::Curve;
 pub use crate::mechanism::null::Null;
 pub use crate::mechanism::plain::{Plain, PlainError};

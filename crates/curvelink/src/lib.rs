@@ -51,10 +51,11 @@ pub mod zap;
 pub use curvelink_proto::{
     Action, Admitted, BoxFuture, Command, Credentials, Curve, Endpoint, EndpointError, Entropy,
     EntropyError, Fingerprint, Frame, FrameFlags, Handshake, HandshakeCx, Host, KeyError, KeyPair,
-    LinkEvent, LinkEventKind, Mechanism, MechanismError, MechanismName, Message, Metadata, Null,
-    OnDeny, Opener, OsEntropy, Password, Peer, PeerAddress, Plain, Properties, Protection,
-    PublicKey, Ready, Reason, Refusal, Rights, Sealer, SecretKey, Side, SocketType, Source, Stage,
-    Step, Topics, ZapHandler, ZapReply, ZapRequest, ZapStatus, z85,
+    LibzmqEvent, LinkEvent, LinkEventKind, LinkEvents, Mechanism, MechanismError, MechanismName,
+    Message, Metadata, Null, OnDeny, Opener, OsEntropy, Password, Peer, PeerAddress, Plain,
+    Properties, Protection, PublicKey, Ready, Reason, Refusal, Rights, Sealer, SecretKey, Side,
+    SocketType, Source, Stage, Step, StopCause, SystemError, Topics, ZapHandler, ZapReply,
+    ZapRequest, ZapStatus, z85,
 };
 
 pub use crate::context::Context;
@@ -63,12 +64,12 @@ pub use crate::error::{
     SubscribePeerError, TryRecvError, TrySendError, TrySendErrorKind,
 };
 pub use crate::monitor::Monitor;
-pub use crate::options::Options;
+pub use crate::options::{Options, ReconnectStop};
 pub use crate::pipe::{Drops, Statistics, Traffic};
 pub use crate::poller::{Event, Interest, Poller};
 pub use crate::proxy::{Proxy, ProxyCount, ProxyError, ProxyHandle, ProxyStatistics, ProxyTraffic};
 pub use crate::socket::{
-    AnySocket, Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Routes,
-    Sends, Socket, Sub, Topical, Xpub, Xsub,
+    AnySocket, Dealer, Endpoints, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req,
+    Router, Routes, Sends, Socket, Sub, Topical, Xpub, Xsub,
 };
 pub use crate::timers::{TimerId, Timers};

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
-use curvelink_proto::{LinkEvent, LinkEventKind};
+use curvelink_proto::{LinkEvent, LinkEventKind, LinkEvents};
 
 use crate::sync::lock;
 
@@ -16,12 +16,14 @@ const MAX_EVENTS: usize = 1024;
 ///
 /// A monitor that is not read never holds the socket up: it keeps the last 1024 events and
 /// [`lost`](Self::lost) counts the others. Every event also goes to `tracing`, under the target
-/// `curvelink::link`.
+/// `curvelink::link`. [`LinkEvent::libzmq`] gives the numbers of libzmq's monitor.
 #[derive(Debug)]
+#[doc(alias = "zmq_socket_monitor")]
 pub struct Monitor(Arc<Mutex<Queue>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
+    wanted: LinkEvents,
     events: VecDeque<LinkEvent>,
     lost: u64,
     closed: bool,
@@ -29,8 +31,8 @@ struct Queue {
 }
 
 impl Monitor {
-    /// The next event; `None` once the last clone of the socket is gone, its links have ended and
-    /// all was read.
+    /// The next event. Once the last clone of the socket is gone and its links have ended, it is
+    /// [`LinkEventKind::MonitorStopped`], and then `None`.
     ///
     /// Cancel safe: an event is taken only by a call that returns it.
     pub async fn recv(&mut self) -> Option<LinkEvent> {
@@ -66,8 +68,14 @@ impl Monitor {
 pub(crate) struct Monitors(Mutex<Vec<Weak<Mutex<Queue>>>>);
 
 impl Monitors {
-    pub(crate) fn subscribe(&self) -> Monitor {
-        let queue = Arc::new(Mutex::new(Queue::default()));
+    pub(crate) fn subscribe(&self, wanted: LinkEvents) -> Monitor {
+        let queue = Arc::new(Mutex::new(Queue {
+            wanted,
+            events: VecDeque::new(),
+            lost: 0,
+            closed: false,
+            waker: None,
+        }));
         lock(&self.0).push(Arc::downgrade(&queue));
         Monitor(queue)
     }
@@ -79,37 +87,44 @@ impl Monitors {
             }
             kind => tracing::debug!(target: "curvelink::link", id = kind.id(), "{event}"),
         }
-        lock(&self.0).retain(|queue| match queue.upgrade() {
-            None => false,
-            Some(queue) => {
-                add(&queue, event.clone());
-                true
-            }
+        let mut wakers = Vec::new();
+        lock(&self.0).retain(|queue| {
+            let queue = queue.upgrade();
+            wakers.extend(queue.as_ref().and_then(|queue| lock(queue).add(&event)));
+            queue.is_some()
         });
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
-fn add(queue: &Mutex<Queue>, event: LinkEvent) {
-    let mut queue = lock(queue);
-    if queue.events.len() == MAX_EVENTS {
-        queue.events.pop_front();
-        queue.lost += 1;
+impl Queue {
+    /// Adds an event if it is wanted; who is to be woken for it.
+    fn add(&mut self, event: &LinkEvent) -> Option<Waker> {
+        if !self.wanted.contains(&event.kind) {
+            return None;
+        }
+        if self.events.len() == MAX_EVENTS {
+            self.events.pop_front();
+            self.lost += 1;
+        }
+        self.events.push_back(event.clone());
+        self.waker.take()
     }
-    queue.events.push_back(event);
-    if let Some(waker) = queue.waker.take() {
-        drop(queue);
-        waker.wake();
+
+    /// Adds the last event; who is to be woken.
+    fn close(&mut self) -> Option<Waker> {
+        let last = LinkEvent::new(Arc::from(""), None, LinkEventKind::MonitorStopped);
+        let waker = self.waker.take();
+        self.closed = true;
+        self.add(&last);
+        waker
     }
 }
 
 impl Drop for Monitors {
     fn drop(&mut self) {
-        for queue in lock(&self.0).iter().filter_map(Weak::upgrade) {
-            let mut queue = lock(&queue);
-            queue.closed = true;
-            if let Some(waker) = queue.waker.take() {
-                waker.wake();
-            }
-        }
+        let queues: Vec<_> = lock(&self.0).iter().filter_map(Weak::upgrade).collect();
+        let wakers = queues.iter().filter_map(|queue| lock(queue).close());
+        wakers.for_each(Waker::wake);
     }
 }

@@ -278,7 +278,7 @@ async fn until(socket: &mut Named, last: &str) -> Result<Outcome, String> {
         };
         let name = match event.kind {
             LinkEventKind::Listening => "LISTENING",
-            LinkEventKind::AcceptFailed => "ACCEPT_FAILED",
+            LinkEventKind::AcceptFailed { .. } => "ACCEPT_FAILED",
             LinkEventKind::Accepted => "ACCEPTED",
             LinkEventKind::Connected => "CONNECTED",
             LinkEventKind::Retrying { .. } => "CONNECT_RETRIED",

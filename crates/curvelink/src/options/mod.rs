@@ -11,6 +11,7 @@ mod transport;
 use curvelink_proto::{EngineConfig, MechanismName, SocketType};
 
 use self::links::Links;
+pub use self::links::ReconnectStop;
 use self::notices::Notices;
 use self::pattern::Pattern;
 use self::queues::Queues;

@@ -4,24 +4,38 @@ use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use curvelink_proto::{Endpoint, LinkEventKind, Reason, Refusal, Side, Stage};
+use curvelink_proto::{
+    Endpoint, LinkEventKind, PeerAddress, Reason, Refusal, Side, Stage, StopCause,
+};
 
 use super::{Link, Outcome, Session};
-use crate::pipe::{Outgoing, PipeId};
+use crate::pipe::PipeId;
 use crate::socket::core::{Core, Queues};
-use crate::transport;
+use crate::sync::lock;
+use crate::transport::{self, BoxStream, Route};
+
+/// The shortest wait between attempts: without it, a peer that is not there costs a processor.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The longest wait after refusals in a row.
 const REFUSED_MAX: Duration = Duration::from_secs(600);
 
-pub(crate) fn spawn(core: &Arc<Core>, endpoint: Endpoint, queues: Queues, pipe: PipeId) {
+pub(crate) fn spawn(
+    core: &Arc<Core>,
+    endpoint: Endpoint,
+    queues: Queues,
+    pipe: PipeId,
+    disconnected: Arc<AtomicBool>,
+) {
     let dial = Dial {
         core: core.clone(),
         name: Arc::from(endpoint.to_string()),
         endpoint,
         queues,
+        disconnected,
     };
     core.shared.spawn(dial.run(pipe));
 }
@@ -31,47 +45,68 @@ struct Dial {
     endpoint: Endpoint,
     name: Arc<str>,
     queues: Queues,
+    disconnected: Arc<AtomicBool>,
 }
 
 impl Dial {
     async fn run(self, pipe: PipeId) {
+        let cause = self.dial(pipe).await;
+        lock(&self.core.book).forget(&self.queues.outgoing);
+        // Nothing is accepted from here on, so that what is counted is what is lost.
+        self.queues.outgoing.close(Instant::now());
+        let dropped = self.queues.outgoing.messages() as u64;
+        self.core.detach(pipe);
+        self.emit(None, LinkEventKind::Stopped { cause, dropped });
+    }
+
+    /// Connects again and again; why it came to an end.
+    async fn dial(&self, pipe: PipeId) -> StopCause {
         let mut pause = Pause::new(&self.core);
+        let stop = self.core.options.links.reconnect_stop;
         loop {
             let attempt = tokio::select! {
                 attempt = self.open() => attempt,
-                () = closing(&self.queues.outgoing) => break,
+                () = self.closing() => return StopCause::Asked,
             };
             let (after, error) = match attempt {
                 Err(error) => {
-                    self.tell_clear_text(&error);
+                    if let Some(cause) = stop.on_failure(error.kind()) {
+                        return cause;
+                    }
                     (pause.after_failure(), Some(error.kind()))
                 }
                 Ok((stream, address)) => {
-                    self.core
-                        .emit(&self.name, Some(address), LinkEventKind::Connected);
-                    let link = Link {
-                        endpoint: self.name.clone(),
-                        address,
-                    };
-                    let core = self.core.clone();
-                    let session = Session::new(core, stream, link, self.queues.clone(), Some(pipe));
                     let began = Instant::now();
-                    let outcome = session.run().await;
+                    let outcome = self.session(stream, address, pipe).run().await;
                     if outcome.closed {
-                        break;
+                        return StopCause::Asked;
+                    }
+                    if let Some(cause) = stop.on_end(outcome.was_ready) {
+                        return cause;
                     }
                     (pause.after_session(outcome, began.elapsed()), None)
                 }
             };
-            self.core
-                .emit(&self.name, None, LinkEventKind::Retrying { after, error });
+            self.emit(None, LinkEventKind::Retrying { after, error });
             tokio::select! {
                 () = tokio::time::sleep(after) => {}
-                () = closing(&self.queues.outgoing) => break,
+                () = self.closing() => return StopCause::Asked,
             }
         }
-        self.core.detach(pipe);
-        self.core.emit(&self.name, None, LinkEventKind::Closed);
+    }
+
+    fn session(&self, stream: BoxStream, address: PeerAddress, pipe: PipeId) -> Session {
+        self.emit(Some(address), LinkEventKind::Connected);
+        let link = Link {
+            endpoint: self.name.clone(),
+            address,
+        };
+        let queues = self.queues.clone();
+        Session::new(self.core.clone(), stream, link, queues, Some(pipe))
+    }
+
+    fn emit(&self, address: Option<PeerAddress>, kind: LinkEventKind) {
+        self.core.emit(&self.name, address, kind);
     }
 
     /// A name that was `localhost`'s led somewhere else: the operator must know.
@@ -82,28 +117,45 @@ impl Dial {
         {
             let mechanism = self.core.options.security.mechanism.name();
             let refusal = Refusal::new(Side::Us, Stage::Transport, Reason::ClearText, mechanism);
-            self.core
-                .emit(&self.name, None, LinkEventKind::Refused(refusal));
+            self.emit(None, LinkEventKind::Refused(refusal));
         }
     }
 
-    /// Names are resolved anew at every attempt: the address behind one may have changed.
-    async fn open(&self) -> io::Result<(transport::BoxStream, curvelink_proto::PeerAddress)> {
-        let options = &self.core.options;
-        let open = async {
-            let route = transport::Route::find(&self.endpoint).await?;
-            route.open(options).await
-        };
-        tokio::time::timeout(options.links.connect_timeout, open)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    async fn open(&self) -> io::Result<(BoxStream, PeerAddress)> {
+        let timeout = self.core.options.links.connect_timeout;
+        let mut connecting = false;
+        let open = tokio::time::timeout(timeout, self.connect(&mut connecting)).await;
+        let open = open.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        if let Err(error) = &open {
+            self.tell_clear_text(error);
+            if connecting {
+                let error = error.into();
+                self.emit(None, LinkEventKind::ConnectFailed { error });
+            }
+        }
+        open
     }
-}
 
-/// Ready when the socket is closed and nothing waits to be written, or lingering is over.
-async fn closing(outgoing: &Outgoing) {
-    let deadline = poll_fn(|cx| outgoing.poll_closing(cx)).await;
-    tokio::time::sleep_until(deadline.into()).await;
+    /// Names are resolved anew at every attempt: the address behind one may have changed.
+    async fn connect(&self, connecting: &mut bool) -> io::Result<(BoxStream, PeerAddress)> {
+        let route = Route::find(&self.endpoint).await?;
+        *connecting = true;
+        if matches!(self.endpoint, Endpoint::Tcp { .. }) {
+            self.emit(None, LinkEventKind::Connecting);
+        }
+        route.open(&self.core.options).await
+    }
+
+    /// Ready when nothing is to be written any more: the socket is closed, or the endpoint
+    /// disconnected, and nothing waits or lingering is over.
+    async fn closing(&self) {
+        let deadline = poll_fn(|cx| self.queues.outgoing.poll_closing(cx)).await;
+        let at_once = self.core.options.links.reconnect_stop.on_disconnect()
+            && self.disconnected.load(Ordering::Relaxed);
+        if !at_once {
+            tokio::time::sleep_until(deadline.into()).await;
+        }
+    }
 }
 
 /// How long to wait before the next attempt: doubling, with a random quarter taken off so that
@@ -119,7 +171,7 @@ struct Pause {
 impl Pause {
     fn new(core: &Core) -> Self {
         let options = &core.options;
-        let first = options.links.reconnect_interval;
+        let first = options.links.reconnect_interval.max(SHORTEST);
         Self {
             first,
             next: first,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use curvelink_proto::{Endpoint, LinkEventKind};
+use curvelink_proto::{Endpoint, LinkEventKind, SystemError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -17,14 +17,22 @@ use crate::transport::Listener;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) fn spawn(core: &Arc<Core>, listener: Listener, endpoint: &Endpoint) -> JoinHandle<()> {
-    let endpoint = Arc::from(endpoint.to_string());
-    core.shared.spawn(accept(core.clone(), listener, endpoint))
+    let listening = Listening::tell(core.clone(), Arc::from(endpoint.to_string()));
+    core.shared.spawn(accept(listener, listening))
 }
 
-/// Tells that a listener is gone, however its task ends.
+/// Tells that a listener is there, and that it is gone, however its task ends and even if it never
+/// ran.
 struct Listening {
     core: Arc<Core>,
     endpoint: Arc<str>,
+}
+
+impl Listening {
+    fn tell(core: Arc<Core>, endpoint: Arc<str>) -> Self {
+        core.emit(&endpoint, None, LinkEventKind::Listening);
+        Self { core, endpoint }
+    }
 }
 
 impl Drop for Listening {
@@ -33,22 +41,19 @@ impl Drop for Listening {
     }
 }
 
-async fn accept(core: Arc<Core>, listener: Listener, endpoint: Arc<str>) {
-    core.emit(&endpoint, None, LinkEventKind::Listening);
-    let _closed = Listening {
-        core: core.clone(),
-        endpoint: endpoint.clone(),
-    };
+async fn accept(listener: Listener, listening: Listening) {
+    let Listening { core, endpoint } = &listening;
     let slots = Arc::new(Semaphore::new(core.options.transport.max_handshakes));
     // Ends when the task is aborted: a socket that is closed aborts its listeners.
     while let Ok(permit) = slots.clone().acquire_owned().await {
         match listener.accept().await {
-            Err(_) => {
-                core.emit(&endpoint, None, LinkEventKind::AcceptFailed);
+            Err(error) => {
+                let error = SystemError::from(&error);
+                core.emit(endpoint, None, LinkEventKind::AcceptFailed { error });
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
             Ok((stream, address)) => {
-                core.emit(&endpoint, Some(address), LinkEventKind::Accepted);
+                core.emit(endpoint, Some(address), LinkEventKind::Accepted);
                 let link = Link {
                     endpoint: endpoint.clone(),
                     address,

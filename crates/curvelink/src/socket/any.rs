@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use curvelink_proto::{Endpoint, Frame, Message, Peer, SocketType};
+use curvelink_proto::{Endpoint, Frame, LinkEvents, Message, Peer, SocketType};
 
 use crate::context::Home;
 use crate::error::{
@@ -17,6 +17,7 @@ use crate::monitor::Monitor;
 use crate::options::Options;
 use crate::pipe::Statistics;
 use crate::socket::core::{Core, Sent};
+use crate::socket::endpoints::Endpoints;
 use crate::sync::{later, lock};
 use crate::transport;
 
@@ -96,8 +97,9 @@ impl AnySocket {
         transport::connect(self.core(), &endpoint.parse()?, Some(&id))
     }
 
-    /// Stops accepting at an endpoint, named as [`bind`](Self::bind) gave it. Links that are up
-    /// stay up.
+    /// Stops accepting at an endpoint, named as it was asked for or as [`bind`](Self::bind) gave
+    /// it: `tcp://*:5555` or `tcp://0.0.0.0:5555`, but not `tcp://*:*`. Links that are up stay up
+    /// (libzmq ends them, and loses what is on the way).
     ///
     /// # Errors
     /// [`EndpointNotFound`].
@@ -106,7 +108,9 @@ impl AnySocket {
     }
 
     /// Ends the connection to an endpoint, after what waits was written or the linger time is
-    /// over.
+    /// over; with [`ReconnectStop::after_disconnect`](crate::ReconnectStop::after_disconnect) at
+    /// once where no link is up. How many messages were lost is told by
+    /// [`LinkEventKind::Stopped`](crate::LinkEventKind::Stopped).
     ///
     /// # Errors
     /// [`EndpointNotFound`].
@@ -116,14 +120,25 @@ impl AnySocket {
 
     fn remove(&self, endpoint: &str, bound: bool) -> Result<(), EndpointNotFound> {
         let core = self.core();
-        let named = endpoint
-            .parse()
-            .map_or_else(|_| endpoint.to_owned(), |e: Endpoint| e.to_string());
-        let work = lock(&core.book)
-            .remove(&named, bound)
-            .ok_or(EndpointNotFound)?;
-        work.stop(core, &named, later(core.options.queues.linger));
+        let named = endpoint.parse().map_err(|_| EndpointNotFound)?;
+        let removed = lock(&core.book).remove(&named, bound);
+        let (endpoint, work) = removed.ok_or(EndpointNotFound)?;
+        work.disconnect(core, &endpoint, later(core.options.queues.linger));
         Ok(())
+    }
+
+    /// The endpoint that was bound (wildcards filled in) or connected last; `None` before the
+    /// first. It stays when the endpoint is unbound or disconnected.
+    #[doc(alias = "ZMQ_LAST_ENDPOINT")]
+    #[must_use]
+    pub fn last_endpoint(&self) -> Option<Endpoint> {
+        lock(&self.core().book).last()
+    }
+
+    /// What the socket has bound and connected, as it is now.
+    #[must_use]
+    pub fn endpoints(&self) -> Endpoints {
+        lock(&self.core().book).endpoints()
     }
 
     /// Sends a message, waiting for a peer with room (PUB, XPUB and ROUTER do not wait).
@@ -243,7 +258,13 @@ impl AnySocket {
     /// The events of this socket's links from now on.
     #[must_use]
     pub fn monitor(&self) -> Monitor {
-        self.core().monitors.subscribe()
+        self.monitor_of(LinkEvents::ALL)
+    }
+
+    /// The events of some kinds: others take no room in the monitor.
+    #[must_use]
+    pub fn monitor_of(&self, events: LinkEvents) -> Monitor {
+        self.core().monitors.subscribe(events)
     }
 
     /// The peers whose handshake is done, as they are now.

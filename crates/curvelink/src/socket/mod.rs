@@ -11,9 +11,10 @@ pub(crate) mod waiters;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use curvelink_proto::{Endpoint, Frame, Message, Peer};
+use curvelink_proto::{Endpoint, Frame, LinkEvents, Message, Peer};
 
 pub use self::any::AnySocket;
+pub use self::endpoints::Endpoints;
 pub use self::kinds::{
     Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Routes, Sends, Sub,
     Topical, Xpub, Xsub,
@@ -108,10 +109,28 @@ impl<K: Kind> Socket<K> {
         self.any.disconnect(endpoint)
     }
 
+    /// See [`AnySocket::last_endpoint`].
+    #[must_use]
+    pub fn last_endpoint(&self) -> Option<Endpoint> {
+        self.any.last_endpoint()
+    }
+
+    /// See [`AnySocket::endpoints`].
+    #[must_use]
+    pub fn endpoints(&self) -> Endpoints {
+        self.any.endpoints()
+    }
+
     /// See [`AnySocket::monitor`].
     #[must_use]
     pub fn monitor(&self) -> Monitor {
         self.any.monitor()
+    }
+
+    /// See [`AnySocket::monitor_of`].
+    #[must_use]
+    pub fn monitor_of(&self, events: LinkEvents) -> Monitor {
+        self.any.monitor_of(events)
     }
 
     /// See [`AnySocket::peers`].

@@ -79,14 +79,15 @@ pub(super) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, Bi
         name.bound = Some(Arc::downgrade(core));
         std::mem::take(&mut name.waiting)
     };
-    if let Err(work) = lock(&core.book).add(text.clone(), Work::Name) {
+    if let Err(work) = lock(&core.book).add(endpoint, endpoint, Work::Name) {
         core.shared.names.leave(&text, core, &work);
         return Err(BindError::Closed);
     }
-    core.emit(&text.into(), None, LinkEventKind::Listening);
+    let name = Arc::from(text);
+    core.emit(&name, None, LinkEventKind::Listening);
     waiting
         .into_iter()
-        .for_each(|connecter| join(core, connecter));
+        .for_each(|connecter| join(core, connecter, &name));
     Ok(endpoint.clone())
 }
 
@@ -111,10 +112,8 @@ pub(super) fn connect(
         pipe: PipeId::OWN,
     };
     let pipe = core.attach_inproc(nobody, back.clone(), id)?;
-    if lock(&core.book)
-        .add(text.clone(), Work::Inproc(pipe))
-        .is_err()
-    {
+    let added = lock(&core.book).add(endpoint, endpoint, Work::Inproc(pipe));
+    if added.is_err() {
         core.detach(pipe);
         return Err(ConnectError::Closed);
     }
@@ -126,7 +125,7 @@ pub(super) fn connect(
     };
     let bound = {
         let mut names = lock(&core.shared.names.0);
-        let name = names.entry(text).or_default();
+        let name = names.entry(text.clone()).or_default();
         match name.bound.as_ref().and_then(Weak::upgrade) {
             Some(bound) => bound,
             None => {
@@ -137,19 +136,19 @@ pub(super) fn connect(
             }
         }
     };
-    join(&bound, connecter);
+    join(&bound, connecter, &text.into());
     Ok(())
 }
 
 /// Joins the two ends. Each socket's lock is taken on its own: the two may be joined, sent to and
 /// closed from any thread.
-fn join(bound: &Arc<Core>, connecter: Waiting) {
+fn join(bound: &Arc<Core>, connecter: Waiting, name: &Arc<str>) {
     let Some(core) = connecter.core.upgrade() else {
         return;
     };
     if !bound.kind.talks_to(core.kind) {
-        refuse(bound, Reason::SocketType);
-        refuse(&core, Reason::SocketType);
+        refuse(bound, name, Reason::SocketType);
+        refuse(&core, name, Reason::SocketType);
         core.detach(connecter.pipe);
         return;
     }
@@ -174,12 +173,12 @@ fn join(bound: &Arc<Core>, connecter: Waiting) {
         pipe: theirs,
     };
     if let Err(reason) = bound.join(theirs, to_connecter, &peer_of(&core)) {
-        refuse(bound, reason);
+        refuse(bound, name, reason);
         core.detach(connecter.pipe);
         return;
     }
     if let Err(reason) = core.join(connecter.pipe, to_bound, &peer_of(bound)) {
-        refuse(&core, reason);
+        refuse(&core, name, reason);
     }
     // What was sent before the two were joined was announced to nobody.
     bound.readable(theirs);
@@ -205,9 +204,9 @@ fn peer_of(core: &Core) -> Arc<Peer> {
     Arc::new(peer)
 }
 
-fn refuse(core: &Core, reason: Reason) {
+fn refuse(core: &Core, name: &Arc<str>, reason: Reason) {
     let mechanism = core.options.security.mechanism.name();
     let refusal = Refusal::new(Side::Us, Stage::Transport, reason, mechanism);
     let kind = LinkEventKind::Refused(refusal);
-    core.emit(&Arc::from("inproc"), Some(PeerAddress::Inproc), kind);
+    core.emit(name, Some(PeerAddress::Inproc), kind);
 }

@@ -8,9 +8,11 @@ mod tcp;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use bytes::Bytes;
-use curvelink_proto::{Endpoint, Host, PeerAddress, Source};
+use curvelink_proto::{Endpoint, Host, LinkEventKind, PeerAddress, Source};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::{BindError, ConnectError, RefusedEndpoint};
@@ -99,11 +101,18 @@ pub(crate) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, Bi
         return inproc::bind(core, endpoint);
     }
     let _entered = core.shared.runtime.enter();
-    let (listener, bound) = listen(core, endpoint)?;
+    let (listener, bound) = listen(core, endpoint).inspect_err(|error| {
+        if let BindError::Io(error) = error {
+            let kind = LinkEventKind::BindFailed {
+                error: error.into(),
+            };
+            core.emit(&endpoint.to_string().into(), None, kind);
+        }
+    })?;
     let task = listen::spawn(core, listener, &bound);
-    let added = lock(&core.book).add(bound.to_string(), Work::Listener(task.abort_handle()));
-    if let Err(work) = added {
-        work.stop(core, &bound.to_string(), std::time::Instant::now());
+    let work = Work::Listener(task.abort_handle());
+    if let Err(work) = lock(&core.book).add(endpoint, &bound, work) {
+        work.stop(core, &bound, Instant::now());
         return Err(BindError::Closed);
     }
     Ok(bound)
@@ -154,12 +163,16 @@ pub(crate) fn connect(
     check_policy(core)?;
     let queues = core.queues();
     let pipe = core.attach(&queues, id)?;
-    let work = Work::Dial(queues.outgoing.clone());
-    if lock(&core.book).add(endpoint.to_string(), work).is_err() {
+    let disconnected = Arc::<AtomicBool>::default();
+    let work = Work::Dial {
+        outgoing: queues.outgoing.clone(),
+        disconnected: disconnected.clone(),
+    };
+    if lock(&core.book).add(endpoint, endpoint, work).is_err() {
         core.detach(pipe);
         return Err(ConnectError::Closed);
     }
-    dial::spawn(core, endpoint.clone(), queues, pipe);
+    dial::spawn(core, endpoint.clone(), queues, pipe, disconnected);
     Ok(())
 }
 
