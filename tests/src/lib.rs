@@ -9,5 +9,6 @@ pub mod guide;
 pub mod interop;
 pub mod node;
 pub mod peer;
+pub mod proofs;
 pub mod python;
 pub mod support;

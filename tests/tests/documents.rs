@@ -1,11 +1,8 @@
 //! What the documents say about the tree is true.
 
 use std::fs;
-use std::path::Path;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
+use curvelink_tests::proofs::{files, root};
 
 /// The words between backticks that look like paths of this repository.
 fn paths(text: &str) -> Vec<&str> {
@@ -22,18 +19,22 @@ fn paths(text: &str) -> Vec<&str> {
 
 #[test]
 fn every_path_that_a_document_names_exists() {
-    let mut seen = 0;
-    for document in [
+    let top = [
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
         "README.md",
-    ] {
-        let text = fs::read_to_string(root().join(document)).unwrap();
+    ];
+    let mut documents = files("docs", &["md"]);
+    documents.extend(top.map(|document| root().join(document)));
+    let mut seen = 0;
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
         for path in paths(&text) {
             assert!(
                 root().join(path).exists(),
-                "{document} names {path}, which is not there"
+                "{} names {path}, which is not there",
+                document.display()
             );
             seen += 1;
         }

@@ -580,31 +580,6 @@ async fn pub_shows_its_application_no_subscription() {
 }
 
 #[tokio::test]
-async fn a_publisher_counts_the_subscriptions_of_one_peer() {
-    let _deadline = deadline();
-    let context = Context::new().unwrap();
-    let publisher = context.socket::<Pub>(quick());
-    let mut sub = raw::join(&bind_tcp(&publisher), &[("Socket-Type", b"SUB")]).await;
-    let subscribe = |prefix: &[u8]| raw::command("SUBSCRIBE", prefix);
-    let cancel = raw::command("CANCEL", b"a");
-    let octets = [
-        &subscribe(b"a"),
-        &subscribe(b"a"),
-        &cancel,
-        &subscribe(b"1"),
-    ];
-    sub.write_all(&octets.map(|command| &command[..]).concat())
-        .await
-        .unwrap();
-    publisher.wait_for_subscribers("1", 1).await;
-    assert_eq!(publisher.subscribers(b"a").len(), 1, "one of two is left");
-    let octets = [&cancel[..], &subscribe(b"2")].concat();
-    sub.write_all(&octets).await.unwrap();
-    publisher.wait_for_subscribers("2", 1).await;
-    assert!(publisher.subscribers(b"a").is_empty());
-}
-
-#[tokio::test]
 async fn xsub_sends_upstream_to_every_publisher() {
     let _deadline = deadline();
     let context = Context::new().unwrap();

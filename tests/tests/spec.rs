@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use curvelink_tests::proofs::{files, missing, named, root};
 
 /// One rule of an RFC.
 #[derive(Debug, PartialEq)]
@@ -35,7 +37,7 @@ impl Row {
             id,
             level: level.to_owned(),
             rule: rule.trim().to_owned(),
-            tests: links(proof),
+            tests: named(proof),
             exception: exception.map(str::to_owned),
             open: proof.contains("**Open.**"),
         }))
@@ -53,13 +55,7 @@ impl Row {
         match &self.exception {
             Some(reason) if reason.len() < 20 => fault("gives no reason"),
             None if self.tests.is_empty() && !self.open => fault("has neither a test nor a reason"),
-            _ => self
-                .tests
-                .iter()
-                .find(|(name, file)| !has_test(name, file))
-                .and_then(|(name, file)| {
-                    fault(&format!("names {name}, no test of {}", file.display()))
-                }),
+            _ => missing(&self.tests).and_then(|what| fault(&format!("has no proof: {what}"))),
         }
     }
 }
@@ -68,35 +64,6 @@ impl Row {
 fn number(id: &str) -> Option<(u32, u32)> {
     let (rfc, number) = id.trim().split_once('-')?;
     Some((rfc.parse().ok()?, number.parse().ok()?))
-}
-
-/// The links [`name`](../../file) of a cell.
-fn links(cell: &str) -> Vec<(String, PathBuf)> {
-    let links = cell.split("[`").skip(1).filter_map(|rest| {
-        let (name, rest) = rest.split_once("`](../../")?;
-        let (file, _) = rest.split_once(')')?;
-        Some((name.to_owned(), file.into()))
-    });
-    links.collect()
-}
-
-/// Whether a file has a test of this name that runs.
-fn has_test(name: &str, file: &Path) -> bool {
-    fs::read_to_string(root().join(file)).is_ok_and(|text| is_test(&text, name))
-}
-
-/// Whether a source has a test of this name that runs: the attributes stand above it.
-fn is_test(text: &str, name: &str) -> bool {
-    let function = format!("fn {name}(");
-    text.match_indices(&function).any(|(at, _)| {
-        let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
-        let above = text[..line].lines().rev().map(str::trim);
-        let above: Vec<&str> = above
-            .take_while(|line| line.starts_with(['#', '/']))
-            .collect();
-        let has = |attribute: &str| above.iter().any(|line| line.starts_with(attribute));
-        (has("#[test]") || has("#[tokio::test")) && !has("#[ignore")
-    })
 }
 
 /// The ids in a text: `R`, two digits, a hyphen, a number.
@@ -116,10 +83,6 @@ fn tags(text: &str) -> BTreeSet<(u32, u32)> {
         }
     }
     found
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
 /// The tables by file name.
@@ -144,21 +107,6 @@ fn tables() -> BTreeMap<String, Vec<Row>> {
 
 fn rows() -> Vec<Row> {
     tables().into_values().flatten().collect()
-}
-
-/// Every source of the workspace below these folders.
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() && !path.ends_with("target") {
-            sources(&path, found);
-        } else if path
-            .extension()
-            .is_some_and(|ext| ext == "rs" || ext == "md")
-        {
-            found.push(path);
-        }
-    }
 }
 
 #[test]
@@ -188,10 +136,8 @@ fn rules_are_numbered_from_1_without_gaps() {
 #[test]
 fn every_tag_names_a_rule() {
     let known: BTreeSet<(u32, u32)> = rows().iter().map(|row| row.id).collect();
-    let mut files = Vec::new();
-    for folder in ["crates", "tests", "docs"] {
-        sources(&root().join(folder), &mut files);
-    }
+    let folders = ["crates", "tests", "docs"];
+    let files = folders.map(|folder| files(folder, &["rs", "md"])).concat();
     let mut seen = 0;
     for file in files.iter().filter(|file| !file.ends_with("tests/spec.rs")) {
         let text = fs::read_to_string(file).unwrap();
@@ -265,7 +211,7 @@ fn a_row_without_proof_would_be_found() {
         "| R26-1 | must | Something is so. | It just is. |",
         "| R26-1 | must | Something is so. | **Excepted.** So. |",
         "| R26-1 | must | Something is so. | [`nobody_wrote_this`](../../tests/tests/spec.rs) |",
-        "| R26-1 | must | Something is so. | [`has_test`](../../tests/tests/spec.rs) |",
+        "| R26-1 | must | Something is so. | [`number`](../../tests/tests/spec.rs) |",
         &format!("| R26-1 | must | So. | {link} |"),
         &format!("| R26-1 | may | Something is so. | {link} |"),
     ] {
@@ -274,13 +220,6 @@ fn a_row_without_proof_would_be_found() {
     assert!(row("| R26-1 | must | Something is so. |").is_err());
     assert!(row("| R26 | must | Something is so. | x |").is_err());
     assert!(Row::parse("| row | level | rule | proof |").is_none());
-}
-
-#[test]
-fn a_test_is_one_only_with_its_attribute() {
-    let text = "#[test]\nfn a() {}\n/// Text.\n#[tokio::test]\nasync fn b() {}\nfn c() {}\n#[test]\n#[ignore]\nfn d() {}";
-    let found = ["a", "b", "c", "d", "e"].map(|name| is_test(text, name));
-    assert_eq!(found, [true, true, false, false, false]);
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! Addresses of tcp: families, interfaces, zones, names, sources, devices.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
 
 use curvelink::{
     BindError, ConnectError, Context, Curve, Endpoint, LinkEventKind, Options, Pull, Push,
     RefusedEndpoint, Socket,
 };
 use curvelink_tests::support::{deadline, event, keys, quick, texts};
-use tokio::net::lookup_host;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::time::timeout;
 
 /// One message over a connection; what the receiver is told of the sender's address.
 async fn talk(pull: &Socket<Pull>, endpoint: &str) -> IpAddr {
@@ -208,4 +210,46 @@ async fn an_option_outside_its_range_refuses_every_endpoint() {
             "tcp_keepalive_count"
         )))
     ));
+}
+
+/// An address at which nobody answers: a listener that accepts nothing, and whose backlog is full.
+#[cfg(target_os = "linux")]
+async fn silent() -> (TcpListener, Vec<TcpStream>, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap().into_std().unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    let dial = || timeout(Duration::from_millis(100), TcpStream::connect(address));
+    while let Ok(stream) = dial().await {
+        waiting.push(stream.unwrap());
+    }
+    (listener, waiting, format!("tcp://{address}"))
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn an_attempt_to_connect_ends_after_its_time() {
+    let _deadline = deadline();
+    let (_listener, _waiting, endpoint) = silent().await;
+    let context = Context::new().unwrap();
+    let time = Duration::from_millis(50);
+    for (time, ends) in [(time, true), (Duration::MAX, false)] {
+        let options = quick().connect_timeout(time).linger(Duration::ZERO);
+        let push = context.socket::<Push>(options);
+        let mut monitor = push.monitor();
+        push.connect(&endpoint).unwrap();
+        let start = Instant::now();
+        let retrying = event(&mut monitor, |event| match event.kind {
+            LinkEventKind::Retrying { error, .. } => Some(error),
+            _ => None,
+        });
+        match timeout(Duration::from_millis(400), retrying).await {
+            Ok(error) => {
+                assert_eq!(error, Some(std::io::ErrorKind::TimedOut));
+                assert!(ends && start.elapsed() >= time);
+            }
+            Err(_elapsed) => assert!(!ends, "it never ended"),
+        }
+    }
 }

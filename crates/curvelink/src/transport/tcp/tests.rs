@@ -138,3 +138,27 @@ async fn linux_is_told_the_device_the_retransmit_time_and_the_traffic_class() {
     assert_ne!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}");
     assert!(listen(SocketAddr::from(([127, 0, 0, 1], 0)), false, &options).is_err());
 }
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn the_backlog_bounds_connections_that_nobody_accepts() {
+    for (backlog, expected) in [(1, 1..=4), (20, 20..=24)] {
+        let options = Transport {
+            backlog,
+            ..Transport::default()
+        };
+        let (listener, _) = listen("127.0.0.1:0".parse().unwrap(), false, &options).unwrap();
+        let address = listener.listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while waiting.len() < 100
+            && let Ok(stream) = tokio::time::timeout(STAGGER, TcpStream::connect(address)).await
+        {
+            waiting.push(stream.unwrap());
+        }
+        assert!(
+            expected.contains(&waiting.len()),
+            "{backlog}: {}",
+            waiting.len()
+        );
+    }
+}
