@@ -4,6 +4,7 @@ pub mod process;
 pub mod proxy;
 pub mod random;
 pub mod raw;
+pub mod relay;
 
 use std::fmt;
 use std::io::{self, Write as _};

@@ -204,3 +204,24 @@ async fn a_socket_that_is_closed_twice_frees_its_inproc_name_once() {
     push.connect("inproc://name").unwrap();
     assert_eq!(second.peers().len(), 1, "the name is the second's");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ipc_path_that_is_bound_again_at_once_can_be_connected_to() {
+    let _deadline = deadline();
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = format!("ipc://{}/s", folder.path().display());
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(Options::new());
+    pull.bind(&endpoint).unwrap();
+    for round in 0..100 {
+        pull.unbind(&endpoint).unwrap();
+        // The listener goes behind.
+        while pull.bind(&endpoint).is_err() {
+            tokio::task::yield_now().await;
+        }
+        let push = context.socket::<Push>(quick());
+        push.connect(&endpoint).unwrap();
+        push.send(round.to_string()).await.unwrap();
+        assert_eq!(number(&pull.recv().await.unwrap()), round);
+    }
+}

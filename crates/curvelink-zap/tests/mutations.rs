@@ -242,11 +242,11 @@ struct Random {
 
 impl Random {
     fn from_environment() -> Self {
-        let seed = std::env::var("CURVELINK_TEST_SEED").map_or_else(
+        let seed = std::env::var("CURVELINK_SEED").map_or_else(
             |_| RandomState::new().build_hasher().finish(),
             |text| text.parse().unwrap(),
         );
-        println!("CURVELINK_TEST_SEED={seed}");
+        println!("CURVELINK_SEED={seed}");
         Self { seed, state: seed }
     }
 

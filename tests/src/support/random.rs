@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-/// A generator (SplitMix64). Its seed is printed, and taken from `CURVELINK_TEST_SEED` if set.
+/// A generator (SplitMix64). Its seed is printed, and taken from `CURVELINK_SEED` if set.
 #[derive(Debug)]
 pub struct Random(u64);
 
@@ -10,11 +10,17 @@ impl Random {
     /// A generator with a seed of its own.
     #[must_use]
     pub fn new() -> Self {
-        let given = std::env::var("CURVELINK_TEST_SEED").ok();
+        let given = std::env::var("CURVELINK_SEED").ok();
         let seed = given
             .and_then(|seed| seed.parse().ok())
             .unwrap_or_else(|| RandomState::new().hash_one(0));
-        println!("CURVELINK_TEST_SEED={seed}");
+        println!("CURVELINK_SEED={seed}");
+        Self(seed)
+    }
+
+    /// A generator with this seed, whatever the environment says.
+    #[must_use]
+    pub const fn seeded(seed: u64) -> Self {
         Self(seed)
     }
 

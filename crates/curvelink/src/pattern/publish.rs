@@ -149,8 +149,10 @@ impl Pattern for Publish {
         Ok(())
     }
 
-    /// A peer that comes back subscribes again.
+    /// A peer that comes back subscribes again; what waits was meant for the one that is gone, and
+    /// another may come in its place.
     fn lost(&mut self, pipe: PipeId, pipes: &mut Pipes) {
+        pipes.clear_outgoing(pipe);
         self.forget(pipe, pipes);
     }
 

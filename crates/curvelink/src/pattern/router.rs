@@ -51,6 +51,18 @@ impl Router {
         }
     }
 
+    /// The id of who sent a message: not of another that has come to the pipe since.
+    fn id_of_sender(&mut self, pipe: PipeId, message: &Message) -> Bytes {
+        match (self.ids.id(pipe), message.peer()) {
+            (Some(id), Some(sender)) if self.chosen.contains(&pipe) || self.was(pipe, sender) => {
+                id.clone()
+            }
+            (_, Some(gone)) if !gone.routing_id.is_empty() => gone.routing_id.clone(),
+            (_, Some(_)) => self.ids.generate(),
+            (id, None) => id.cloned().unwrap_or_default(),
+        }
+    }
+
     /// Whether this peer was at the other end of a pipe last.
     fn was(&self, pipe: PipeId, peer: &Peer) -> bool {
         let known = self.peers.get(&pipe);
@@ -151,7 +163,7 @@ impl Pattern for Router {
         let Some((pipe, mut message)) = self.incoming.recv(pipes) else {
             return Ok(None);
         };
-        let id = self.ids.id(pipe).cloned().unwrap_or_default();
+        let id = self.id_of_sender(pipe, &message);
         message.push_front(id);
         Ok(Some(message))
     }

@@ -38,7 +38,7 @@ struct State {
     idle: bool,
     /// The writer found no room and wants to hear of it.
     writer: Writer,
-    /// The reader is gone.
+    /// Nothing more is accepted: the reader, or the link, is gone.
     closed: bool,
 }
 
@@ -212,6 +212,11 @@ impl Incoming {
     /// Messages whose place a newer one took.
     pub(crate) fn conflated(&self) -> u64 {
         lock(&self.state).conflated
+    }
+
+    /// The link is over: what waits may be received, and nothing more is accepted.
+    pub(crate) fn seal(&self) {
+        lock(&self.state).closed = true;
     }
 
     /// The reader is gone: what waits is dropped, and nothing more is accepted.

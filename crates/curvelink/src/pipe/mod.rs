@@ -171,7 +171,8 @@ impl Pipes {
 
     /// Whether the link comes back by itself when it is lost.
     pub(crate) fn reconnects(&self, id: PipeId) -> bool {
-        self.origin(id) == Some(Origin::Dialled)
+        let pipe = self.slots.get(id);
+        pipe.is_some_and(|pipe| pipe.origin == Origin::Dialled && !pipe.ending)
     }
 
     /// Notes who is at the other end from now on, or that nobody is. Messages that an earlier peer
@@ -392,19 +393,26 @@ impl Pipes {
         let Some(pipe) = self.slots.get_mut(id) else {
             return false;
         };
-        pipe.ending = true;
+        let told = std::mem::replace(&mut pipe.ending, true);
         pipe.peer = None;
+        // An inproc peer could go on sending for as long as there is something to receive.
+        pipe.incoming.seal();
+        if let Some(Outlet::Inproc { peer, pipe, .. }) = &pipe.outlet
+            && !told
+        {
+            self.effects.push(Effect::Ended(peer.clone(), *pipe));
+        }
         pipe.waiting() == 0
     }
 
-    /// Frees a pipe. An inproc peer is told.
+    /// Frees a pipe. An inproc peer is told, if it was not when the pipe began to end.
     pub(crate) fn remove(&mut self, id: PipeId) {
         let Some(pipe) = self.slots.remove(id) else {
             return;
         };
         self.drops.conflated += pipe.conflated();
         pipe.incoming.close();
-        if let Some(Outlet::Inproc { peer, pipe, .. }) = pipe.outlet {
+        if let Some(Outlet::Inproc { peer, pipe, .. }) = pipe.outlet.filter(|_| !pipe.ending) {
             self.effects.push(Effect::Ended(peer, pipe));
         }
     }

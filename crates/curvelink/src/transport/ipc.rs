@@ -18,8 +18,10 @@ use crate::options::Options;
 /// A listener, and the file that goes with it.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    listener: UnixListener,
+    /// Dropped first: once nobody listens, another may bind there, and its file could have the
+    /// number that ours had.
     _file: Option<File>,
+    listener: UnixListener,
 }
 
 /// A socket's file: removed with the listener, unless another has taken its place.

@@ -106,7 +106,13 @@ impl Core {
 
     /// A connecting pipe is given up: its endpoint was disconnected.
     pub(crate) fn detach(&self, pipe: PipeId) {
-        self.with(|state| state.end(pipe));
+        self.with(|state| {
+            let drained = state.pipes.end(pipe);
+            state.pattern.lost(pipe, &mut state.pipes);
+            if drained {
+                state.detach(pipe);
+            }
+        });
     }
 
     pub(crate) fn readable(&self, pipe: PipeId) {
