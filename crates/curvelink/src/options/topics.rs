@@ -143,8 +143,8 @@ impl Options {
     /// it begins with 1 or 0, and the frames after it are a message of their own. Default off: only
     /// a message of that one frame is.
     ///
-    /// libzmq looks at every frame when this is off, so that octets of an application's own can
-    /// subscribe.
+    /// libzmq looks at every frame when this is off, and on as well after such a first frame, so
+    /// that octets of an application's own can subscribe.
     #[doc(alias = "ZMQ_ONLY_FIRST_SUBSCRIBE")]
     pub const fn only_first_subscribe(mut self, only_first: bool) -> Self {
         self.topics.first_frame = only_first;
