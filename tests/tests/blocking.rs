@@ -222,7 +222,8 @@ async fn sockets_of_any_type_do_what_their_type_does() {
     for kind in SocketType::ALL {
         let socket = context.any_socket(*kind, quick());
         socket.bind("tcp://127.0.0.1:*").unwrap();
-        socket.bind(&format!("inproc://{kind}")).unwrap();
+        let inproc = socket.bind(&format!("inproc://{kind}"));
+        assert_eq!(inproc.is_ok(), *kind != SocketType::Stream);
         let _any = (socket.try_send("x"), socket.try_recv(), socket.peers());
         assert_eq!(socket.kind(), *kind);
         socket.close();

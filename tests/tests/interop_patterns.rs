@@ -1,6 +1,6 @@
 //! Options of single patterns against libzmq.
 
-use curvelink::{Context, Dealer, Options, Req, Router};
+use curvelink::{Context, Dealer, Frame, Message, Options, Req, Router, Socket, Stream};
 use curvelink_tests::peer::{ZmqPeer, text};
 use curvelink_tests::support::{deadline, quick, texts};
 use serde_json::{Value, json};
@@ -93,4 +93,60 @@ async fn probes_tell_a_router_of_libzmq_who_is_there_and_its_probes_arrive() {
     peer.open("dealer", "DEALER", ("connect", &ours), &options);
     let probe = router.recv().await.expect("a probe");
     assert_eq!(texts(&probe), ["probing", ""]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_talk_to_streams_of_libzmq_in_both_orders() {
+    let Ok(mut peer) = ZmqPeer::start() else {
+        return;
+    };
+    let _deadline = deadline();
+    // Ours bound, theirs connected; then the other way round.
+    let stream = context().socket::<Stream>(quick());
+    let ours = stream.bind(LOOPBACK).expect("binds").to_string();
+    peer.open("client", "STREAM", ("connect", &ours), &json!({}));
+    converse(&stream, &mut peer, "client").await;
+
+    let theirs = peer.open("server", "STREAM", ("bind", LOOPBACK), &json!({}));
+    let stream = context().socket::<Stream>(quick());
+    stream.connect(&theirs).expect("connects");
+    converse(&stream, &mut peer, "server").await;
+}
+
+/// Both are told of the connection, talk, and then ours closes it.
+async fn converse(stream: &Socket<Stream>, peer: &mut ZmqPeer, socket: &str) {
+    let told = stream.recv().await.expect("a notice");
+    assert_eq!((told.len(), told.octets()), (2, 5));
+    let id = told.first().expect("an id").clone();
+    let told = received(peer, socket, 1);
+    assert_eq!(told[0][1], "");
+    send(peer, socket, &json!([told[0][0], "from libzmq"]));
+    let message = stream.recv().await.expect("octets");
+    assert_eq!(message, Message::from([id.clone(), "from libzmq".into()]));
+    let ours = Message::from([id.clone(), "from us".into()]);
+    stream.send(ours).await.expect("sends");
+    assert_eq!(received(peer, socket, 1)[0][1], "from us");
+    let close = Message::from([id, Frame::empty()]);
+    stream.send(close).await.expect("sends");
+    assert_eq!(received(peer, socket, 1)[0][1], "", "it is told of the end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dealer_of_libzmq_takes_its_id_over_and_goes_on() {
+    let Ok(mut peer) = ZmqPeer::start() else {
+        return;
+    };
+    let _deadline = deadline();
+    let router = context().socket::<Router>(Options::new().router_handover(true));
+    let endpoint = router.bind(LOOPBACK).expect("binds").to_string();
+    let options = json!({"ROUTING_ID": "me", "RECONNECT_IVL": -1});
+    for socket in ["old", "new"] {
+        peer.open(socket, "DEALER", ("connect", &endpoint), &options);
+        send(&mut peer, socket, &json!([socket]));
+        let message = router.recv().await.expect("a message");
+        assert_eq!(texts(&message), ["me", socket]);
+    }
+    peer.await_event("old", "DISCONNECTED");
+    router.send(["me", "hello"]).await.expect("sends");
+    assert_eq!(received(&mut peer, "new", 1), json!([["hello"]]));
 }

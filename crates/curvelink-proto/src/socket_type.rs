@@ -3,7 +3,7 @@
 use std::fmt;
 
 macro_rules! socket_types {
-    ($($(#[$doc:meta])* $name:ident = $wire:literal talks to $($peer:ident)+;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $wire:literal talks to $($peer:ident)*;)*) => {
         /// A socket's type, as `Socket-Type` in the metadata names it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -22,7 +22,7 @@ macro_rules! socket_types {
             /// Whether the two types talk to each other.
             #[must_use]
             pub const fn talks_to(self, peer: Self) -> bool {
-                match self { $(Self::$name => matches!(peer, $(Self::$peer)|+),)* }
+                match self { $(Self::$name => false $(|| matches!(peer, Self::$peer))*,)* }
             }
         }
     };
@@ -51,16 +51,25 @@ socket_types! {
     Pull = "PULL" talks to Push;
     /// Talks to exactly one peer (RFC 31).
     Pair = "PAIR" talks to Pair;
+    /// Speaks to peers without ZMTP, in the octets of plain TCP. The name is never on the wire.
+    Stream = "STREAM" talks to;
 }
 
 impl SocketType {
-    /// The type of a wire name, compared exactly as libzmq does.
+    /// The type of a wire name, compared exactly as libzmq does. Nobody who speaks ZMTP is a
+    /// STREAM, whatever it says.
     #[must_use]
     pub fn from_name(name: &[u8]) -> Option<Self> {
         Self::ALL
             .iter()
             .copied()
-            .find(|kind| kind.name().as_bytes() == name)
+            .find(|kind| kind.name().as_bytes() == name && !kind.is_raw())
+    }
+
+    /// Whether this type's peers speak no ZMTP: nothing of them is known, proven or asked.
+    #[must_use]
+    pub const fn is_raw(self) -> bool {
+        matches!(self, Self::Stream)
     }
 
     /// Whether applications send with this type.
@@ -99,9 +108,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn talking_is_mutual_and_every_type_talks_to_somebody() {
+    fn talking_is_mutual_and_every_type_but_stream_talks_to_somebody() {
         for one in SocketType::ALL {
-            assert!(SocketType::ALL.iter().any(|other| one.talks_to(*other)));
+            let talks = SocketType::ALL.iter().any(|other| one.talks_to(*other));
+            assert_eq!(talks, *one != SocketType::Stream);
             for other in SocketType::ALL {
                 assert_eq!(one.talks_to(*other), other.talks_to(*one), "{one} {other}");
             }
@@ -111,7 +121,8 @@ mod tests {
     #[test]
     fn names_are_exact() {
         for kind in SocketType::ALL {
-            assert_eq!(SocketType::from_name(kind.name().as_bytes()), Some(*kind));
+            let known = (*kind != SocketType::Stream).then_some(*kind);
+            assert_eq!(SocketType::from_name(kind.name().as_bytes()), known);
             let lower = kind.name().to_lowercase();
             assert_eq!(SocketType::from_name(lower.as_bytes()), None);
         }

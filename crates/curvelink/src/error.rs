@@ -29,6 +29,9 @@ pub enum RefusedEndpoint {
         "no policy says who may connect: set a ZAP handler on the context, or say accept_anyone"
     )]
     NoPolicy,
+    /// STREAM over inproc.
+    #[error("a socket of this type does not speak over inproc: use tcp or ipc")]
+    Transport,
     /// An option outside its range.
     #[error("the option {0} is outside its range: see its documentation")]
     Option(&'static str),

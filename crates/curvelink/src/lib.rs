@@ -70,6 +70,6 @@ pub use crate::poller::{Event, Interest, Poller};
 pub use crate::proxy::{Proxy, ProxyCount, ProxyError, ProxyHandle, ProxyStatistics, ProxyTraffic};
 pub use crate::socket::{
     AnySocket, Dealer, Endpoints, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req,
-    Router, Routes, Sends, Socket, Sub, Topical, Xpub, Xsub,
+    Router, Routes, Sends, Socket, Stream, Sub, Topical, Xpub, Xsub,
 };
 pub use crate::timers::{TimerId, Timers};

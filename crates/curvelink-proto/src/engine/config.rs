@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::mechanism::Mechanism;
+use crate::mechanism::{Mechanism, MechanismName};
 use crate::socket_type::SocketType;
 use crate::wire::metadata::{self, IDENTITY, SOCKET_TYPE};
 
@@ -49,6 +49,13 @@ impl EngineConfig {
             handshake_timeout: Duration::from_secs(5),
             heartbeat: Heartbeat::default(),
         }
+    }
+
+    /// Whether connections are octets without ZMTP. A STREAM that was told to keep strangers out
+    /// cannot, so it greets like the others and finds nobody who talks to it.
+    pub(crate) fn is_raw(&self) -> bool {
+        let open = self.mechanism.name() == MechanismName::NULL && self.zap_domain.is_empty();
+        self.socket_type.is_raw() && open
     }
 
     /// Our metadata. As libzmq does it, only the types that are addressed by a routing id send

@@ -87,6 +87,13 @@ impl Inbound {
         added > 0
     }
 
+    /// The next octets, at most so many, whatever they are.
+    pub(super) fn take(&mut self, at_most: usize) -> BytesMut {
+        let octets = self.buffer.split_to(at_most.min(self.buffer.len()));
+        self.seen = self.buffer.len();
+        octets
+    }
+
     /// The next whole frame; `None` while octets are missing.
     pub(crate) fn frame(
         &mut self,

@@ -5,6 +5,7 @@ mod handshake;
 mod heartbeat;
 mod inbound;
 pub(crate) mod outbound;
+mod raw;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,7 @@ use crate::backlog::Backlog;
 use crate::engine::config::EngineConfig;
 use crate::engine::heartbeat::Pulse;
 use crate::engine::inbound::Inbound;
-use crate::engine::outbound::{Outbound, Written};
+use crate::engine::outbound::{Form, Outbound, Written};
 use crate::entropy::Entropy;
 use crate::error::ProtocolError;
 use crate::event::{Reason, Refusal, Side, Stage};
@@ -60,6 +61,9 @@ use crate::zap::{ZapReply, ZapRequest};
 ///
 /// While `Authenticating`, nothing of the peer's is parsed and the deadline keeps running. Before
 /// `Ready`, frames are commands of at most 16 KiB.
+///
+/// The engine of a STREAM socket is `Ready` from the start, with a peer of whom nothing is known:
+/// what was read becomes messages of one frame, and of what is sent only the bodies are written.
 ///
 /// RFC 37, "Formal Grammar"; RFC 26 and 24 in their mechanisms.
 pub struct Engine {
@@ -154,8 +158,11 @@ impl Engine {
         let greeting = greeting::write(mechanism.name(), mechanism.as_server());
         let mut greeting = Bytes::copy_from_slice(&greeting);
         let mut outbound = Outbound::default();
-        outbound.push_raw(greeting.split_to(greeting::FIRST_PART));
-        Self {
+        let raw = config.is_raw();
+        if !raw {
+            outbound.push_raw(greeting.split_to(greeting::FIRST_PART));
+        }
+        let mut engine = Self {
             metadata: config.metadata(),
             pulse: Pulse::new(config.heartbeat, now),
             deadline: now
@@ -175,7 +182,11 @@ impl Engine {
             outbound,
             events: VecDeque::new(),
             holds_input: false,
+        };
+        if raw {
+            engine.begin_raw();
         }
+        engine
     }
 
     /// How far the connection has come; after its end, how far it had come.
@@ -262,6 +273,10 @@ impl Engine {
             let progress = match self.state {
                 State::Greeting => self.parse_greeting()?,
                 State::Handshake(_) => self.parse_handshake()?,
+                State::Ready { .. } if self.config.is_raw() => {
+                    self.parse_raw();
+                    return Ok(());
+                }
                 State::Ready { .. } => return self.parse_traffic(),
                 State::Authenticating(_) | State::Closed(_) => false,
             };
@@ -338,9 +353,13 @@ impl Engine {
         let State::Ready { peer, sealer, .. } = &mut self.state else {
             return Ok(());
         };
-        let legacy = peer.minor == 0;
+        let form = match peer.minor {
+            _ if self.config.is_raw() => Form::Raw,
+            0 => Form::Legacy,
+            _ => Form::Current,
+        };
         let sealer = sealer.as_deref_mut().map(|sealer| sealer as _);
-        let result = self.outbound.push_backlog(backlog, sealer, legacy);
+        let result = self.outbound.push_backlog(backlog, sealer, form);
         self.close_on_error(result)
     }
 

@@ -14,6 +14,17 @@ use crate::wire::frame_header::{FrameHeader, MAX_HEADER};
 /// Most PONGs that wait to be written: a peer that pings without reading gets no more.
 const MAX_CONTROL: usize = 16;
 
+/// How messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As a backlog has them: ZMTP 3.1.
+    Current,
+    /// For a peer of ZMTP 3.0, which knows subscriptions as messages.
+    Legacy,
+    /// Bodies without framing: STREAM.
+    Raw,
+}
+
 /// The octets that wait to be written, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Outbound {
@@ -91,15 +102,15 @@ impl Outbound {
         Ok(())
     }
 
-    /// Appends a backlog. `legacy` is a peer of ZMTP 3.0, which knows subscriptions as messages.
+    /// Appends a backlog.
     pub(crate) fn push_backlog(
         &mut self,
         backlog: Backlog,
         sealer: Option<&mut dyn Sealer>,
-        legacy: bool,
+        form: Form,
     ) -> Result<(), ProtocolError> {
         let (chunks, lengths) = backlog.into_parts();
-        let result = if sealer.is_none() && !legacy {
+        let result = if sealer.is_none() && form == Form::Current {
             for length in lengths {
                 self.enter(length, length);
                 self.wire_octets += length;
@@ -107,7 +118,7 @@ impl Outbound {
             self.wire.extend(chunks.iter().cloned());
             Ok(())
         } else {
-            self.encode(&chunks, &lengths, sealer, legacy)
+            self.encode(&chunks, &lengths, sealer, form)
         };
         // After an error too: what could not be sealed is there to be taken back.
         self.plain.extend(chunks);
@@ -119,7 +130,7 @@ impl Outbound {
         chunks: &VecDeque<Bytes>,
         lengths: &VecDeque<usize>,
         mut sealer: Option<&mut dyn Sealer>,
-        legacy: bool,
+        form: Form,
     ) -> Result<(), ProtocolError> {
         let plain: usize = lengths.iter().sum();
         let mut out = BytesMut::with_capacity(plain + lengths.len() * 64);
@@ -127,8 +138,7 @@ impl Outbound {
         let mut result = Ok(());
         for length in lengths {
             let before = out.len();
-            result =
-                result.and_then(|()| encode_message(&mut frames, &mut sealer, legacy, &mut out));
+            result = result.and_then(|()| encode_message(&mut frames, &mut sealer, form, &mut out));
             if result.is_ok() {
                 self.enter(out.len() - before, *length);
             } else {
@@ -216,7 +226,7 @@ impl Outbound {
 fn encode_message(
     frames: &mut Frames<'_>,
     sealer: &mut Option<&mut dyn Sealer>,
-    legacy: bool,
+    form: Form,
     out: &mut BytesMut,
 ) -> Result<(), ProtocolError> {
     loop {
@@ -224,7 +234,7 @@ fn encode_message(
             .next()
             .ok_or(ProtocolError::Malformed("backlog of our own"))?;
         let old;
-        let (header, body) = if legacy && header.flags.command {
+        let (header, body) = if form == Form::Legacy && header.flags.command {
             old = subscription_of_3_0(body);
             (FrameHeader::message(old.len(), false), &old[..])
         } else {
@@ -233,7 +243,9 @@ fn encode_message(
         match sealer {
             Some(sealer) => seal_frame(*sealer, header, body, out)?,
             None => {
-                header.write(out);
+                if form != Form::Raw {
+                    header.write(out);
+                }
                 out.extend_from_slice(body);
             }
         }
@@ -303,7 +315,7 @@ mod tests {
             backlog.push(&vec![9; 5000].into());
             let whole = backlog.octets();
             let mut out = Outbound::default();
-            out.push_backlog(backlog, None, false).unwrap();
+            out.push_backlog(backlog, None, Form::Current).unwrap();
             let written = out.advance(cut);
             let back = out.take_unsent();
             assert_eq!(written.messages + back.len(), 3, "{cut}");
@@ -319,10 +331,11 @@ mod tests {
         let mut out = Outbound::default();
         let mut backlog = Backlog::new();
         backlog.push(&"a".into());
-        out.push_backlog(backlog.take(), None, false).unwrap();
+        out.push_backlog(backlog.take(), None, Form::Current)
+            .unwrap();
         out.push_control("PONG", b"", None).unwrap();
         backlog.push(&"b".into());
-        out.push_backlog(backlog, None, false).unwrap();
+        out.push_backlog(backlog, None, Form::Current).unwrap();
         assert_eq!(drain(&out, 99), b"\0\x01a\x04\x05\x04PONG\0\x01b");
         assert_eq!(out.advance(4).messages, 1);
         assert_eq!(out.take_unsent().len(), 1);
@@ -346,7 +359,24 @@ mod tests {
         backlog.push_subscription(b"x", true);
         backlog.push_subscription(b"x", false);
         let mut out = Outbound::default();
-        out.push_backlog(backlog, None, true).unwrap();
+        out.push_backlog(backlog, None, Form::Legacy).unwrap();
         assert_eq!(drain(&out, 99), b"\0\x02\x01x\0\x02\0x");
+    }
+
+    #[test]
+    fn raw_octets_are_the_bodies_and_nothing_else() {
+        let large = vec![9; 5000];
+        let mut backlog = Backlog::new();
+        backlog.push(&"a".into());
+        backlog.push(&vec!["b", "", "c"].into_iter().map(Into::into).collect());
+        backlog.push(&large.clone().into());
+        let framed = backlog.octets();
+        let mut out = Outbound::default();
+        out.push_backlog(backlog, None, Form::Raw).unwrap();
+        assert_eq!(drain(&out, 9999), [&b"abc"[..], &large].concat());
+        assert_eq!(out.advance(2).messages, 1);
+        let rest = out.advance(5001);
+        assert_eq!((rest.messages, rest.octets), (2, framed - 3));
+        assert_eq!(out.octets(), 0);
     }
 }

@@ -55,6 +55,7 @@ impl Options {
         }
         self.transport.check().map_err(RefusedEndpoint::Option)?;
         let misplaced = None
+            .or_else(|| self.security.misplaced(kind))
             .or_else(|| self.pattern.misplaced(kind))
             .or_else(|| self.topics.misplaced(kind))
             .or_else(|| self.notices.misplaced(kind))

@@ -12,6 +12,7 @@ pub(crate) struct Pattern {
     pub(crate) probe_router: bool,
     pub(crate) req_relaxed: bool,
     pub(crate) req_correlate: bool,
+    pub(crate) stream_notify: bool,
 }
 
 impl Default for Pattern {
@@ -23,6 +24,7 @@ impl Default for Pattern {
             probe_router: false,
             req_relaxed: false,
             req_correlate: false,
+            stream_notify: true,
         }
     }
 }
@@ -38,6 +40,7 @@ impl Pattern {
             (self.router_mandatory, router, "router_mandatory"),
             (self.router_handover, router, "router_handover"),
             (self.probe_router, probes, "probe_router"),
+            (!self.stream_notify, kind.is_raw(), "stream_notify"),
         ];
         let mut misplaced = misplaced.into_iter();
         misplaced.find_map(|(set, has, name)| (set && !has).then_some(name))
@@ -108,6 +111,14 @@ impl Options {
         self.pattern.req_correlate = correlate;
         self
     }
+
+    /// STREAM: a message of the routing id and an empty frame is received when a connection is made
+    /// and when it is lost. Default on.
+    #[doc(alias = "ZMQ_STREAM_NOTIFY")]
+    pub const fn stream_notify(mut self, notify: bool) -> Self {
+        self.pattern.stream_notify = notify;
+        self
+    }
 }
 
 #[cfg(test)]
@@ -118,13 +129,14 @@ mod tests {
 
     #[test]
     fn an_option_is_refused_where_it_would_do_nothing() {
-        use SocketType::{Dealer, Req, Router};
-        let cases: [Case; 5] = [
+        use SocketType::{Dealer, Req, Router, Stream};
+        let cases: [Case; 6] = [
             (|o| o.req_relaxed(true), &[Req]),
             (|o| o.req_correlate(true), &[Req]),
             (|o| o.router_mandatory(true), &[Router]),
             (|o| o.router_handover(true), &[Router]),
             (|o| o.probe_router(true), &[Req, Dealer, Router]),
+            (|o| o.stream_notify(false), &[Stream]),
         ];
         for (index, (set, takes)) in cases.into_iter().enumerate() {
             let options = set(Options::new());

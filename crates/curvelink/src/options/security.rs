@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use curvelink_proto::{Mechanism, Null, OnDeny};
+use curvelink_proto::{Mechanism, MechanismName, Null, OnDeny, SocketType};
 
 use super::Options;
 
@@ -25,6 +25,22 @@ impl Default for Security {
             zap_timeout: 2 * second,
             on_deny: OnDeny::Error,
             clear_text: false,
+        }
+    }
+}
+
+impl Security {
+    /// The name of an option that is set and that this type of socket does not have: what a STREAM
+    /// says is clear text, and anybody says what it hears.
+    pub(crate) fn misplaced(&self, kind: SocketType) -> Option<&'static str> {
+        if !kind.is_raw() {
+            None
+        } else if self.mechanism.name() != MechanismName::NULL {
+            Some("security")
+        } else if !self.zap_domain.is_empty() {
+            Some("zap_domain")
+        } else {
+            None
         }
     }
 }

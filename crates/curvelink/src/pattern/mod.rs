@@ -10,6 +10,7 @@ mod rep;
 mod req;
 mod router;
 mod routing_ids;
+mod stream;
 mod subscribe;
 mod subscriptions;
 mod trie;
@@ -133,6 +134,7 @@ pub(crate) fn pattern(kind: SocketType, options: &Options) -> Box<dyn Pattern> {
         SocketType::Req => Box::new(req::Req::new(options)),
         SocketType::Rep => Box::<rep::Rep>::default(),
         SocketType::Router => Box::new(router::Router::new(options)),
+        SocketType::Stream => Box::new(stream::Stream::new(options.pattern.stream_notify)),
         SocketType::Pub => Box::new(publish::Publish::new(options, false)),
         SocketType::Xpub => Box::new(publish::Publish::new(options, true)),
         SocketType::Sub => Box::new(subscribe::Subscribe::new(&options.topics, true)),

@@ -205,7 +205,11 @@ impl Outgoing {
     /// The socket is closed: what waits may still be written until `deadline`.
     pub(crate) fn close(&self, deadline: Instant) {
         let mut state = lock(&self.state);
-        state.closing.get_or_insert(deadline);
+        state.closing = Some(
+            state
+                .closing
+                .map_or(deadline, |before| before.min(deadline)),
+        );
         wake(state.reader.take(), state);
     }
 

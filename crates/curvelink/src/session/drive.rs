@@ -88,7 +88,7 @@ impl Session {
             .map_or(LinkEnd::Gone, LinkEnd::Protocol)
     }
 
-    fn take_events(&mut self) -> Result<(), LinkEnd> {
+    pub(super) fn take_events(&mut self) -> Result<(), LinkEnd> {
         while let Some(event) = self.engine.poll_event() {
             match event {
                 Event::Authenticate(request) => {

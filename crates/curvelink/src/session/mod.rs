@@ -127,7 +127,11 @@ impl Session {
 
     /// Runs the connection to its end, and tells everybody.
     pub(crate) async fn run(mut self) -> Outcome {
-        let end = (&mut self).await;
+        // A STREAM's engine is ready before anything is read.
+        let end = match self.take_events() {
+            Ok(()) => (&mut self).await,
+            Err(end) => end,
+        };
         self.report(&end);
         let was_ready = self.peer.is_some();
         if was_ready && let Some(pipe) = self.pipe {

@@ -75,6 +75,20 @@ kinds! {
     Push: Sends;
     /// RFC 30. Receives from peers in turn.
     Pull: Receives;
+    /// Connections without ZMTP: what is read from a peer that speaks plain TCP (HTTP, a terminal)
+    /// is received as a message of its routing id and the octets, and what is sent to the id is
+    /// written as it is. Where one read ends says nothing: the application finds the ends of what
+    /// the peer means. An empty frame after the id closes the connection once what waits is
+    /// written; received, it tells that the connection is made or lost (`stream_notify`). An id
+    /// that nobody has is an error.
+    ///
+    /// Nothing is encrypted and nobody is asked who may connect, so it binds and connects beyond
+    /// this host only with `allow_clear_text_beyond_this_host`, and with no mechanism but NULL. A
+    /// peer that does not read keeps its connection and its queue until the socket is closed.
+    ///
+    /// libzmq sends what waited when an endpoint that it connected to was lost on the next
+    /// connection; here it is dropped, and what is sent from then on waits for the next.
+    Stream: Sends Receives Routes;
     /// RFC 31. Sends to and receives from exactly one peer; a second is refused.
     Pair: Sends Receives;
 }

@@ -16,8 +16,8 @@ use curvelink_proto::{Endpoint, Frame, LinkEvents, Message, Peer};
 pub use self::any::AnySocket;
 pub use self::endpoints::Endpoints;
 pub use self::kinds::{
-    Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Routes, Sends, Sub,
-    Topical, Xpub, Xsub,
+    Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Routes, Sends,
+    Stream, Sub, Topical, Xpub, Xsub,
 };
 use crate::error::{
     BindError, ConnectError, EndpointNotFound, RecvError, SendError, SubscribePeerError,

@@ -97,6 +97,7 @@ impl<'a> Route<'a> {
 
 pub(crate) fn bind(core: &Arc<Core>, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
     core.options.check(core.kind)?;
+    check_transport(core, endpoint)?;
     if let Endpoint::Inproc(_) = endpoint {
         return inproc::bind(core, endpoint);
     }
@@ -149,6 +150,7 @@ pub(crate) fn connect(
     id: Option<&Bytes>,
 ) -> Result<(), ConnectError> {
     core.options.check(core.kind)?;
+    check_transport(core, endpoint)?;
     check_clear_text(core, is_local(core, endpoint))?;
     match endpoint {
         Endpoint::Tcp {
@@ -181,6 +183,14 @@ pub(crate) fn connect(
 fn is_local(core: &Core, endpoint: &Endpoint) -> bool {
     let device = &core.options.transport.tcp.device;
     endpoint.is_local() && (device.is_empty() || !matches!(endpoint, Endpoint::Tcp { .. }))
+}
+
+/// Octets without messages do not pass between sockets of one process.
+fn check_transport(core: &Core, endpoint: &Endpoint) -> Result<(), RefusedEndpoint> {
+    if core.kind.is_raw() && matches!(endpoint, Endpoint::Inproc(_)) {
+        return Err(RefusedEndpoint::Transport);
+    }
+    Ok(())
 }
 
 /// Clear text stays on this host unless the override was written.

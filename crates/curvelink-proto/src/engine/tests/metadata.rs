@@ -29,8 +29,8 @@ fn says(case: &Case, metadata: Bytes, cut: Cut) -> Pair {
 #[test]
 fn socket_types_meet_where_the_rfcs_let_them_and_nowhere_else() {
     for case in Case::all() {
-        for ours in SocketType::ALL {
-            for theirs in SocketType::ALL {
+        for ours in SocketType::ALL.iter().filter(|kind| !kind.is_raw()) {
+            for theirs in SocketType::ALL.iter().filter(|kind| !kind.is_raw()) {
                 for cut in Cut::BOTH {
                     let what = format!("{} {ours} {theirs}", case.name);
                     let mut pair = case.pair(*ours, *theirs).cut(cut);
@@ -58,7 +58,14 @@ fn socket_types_meet_where_the_rfcs_let_them_and_nowhere_else() {
 #[test]
 fn socket_types_that_nobody_knows_are_refused() {
     for case in Case::all() {
-        for unknown in [&b""[..], b"dealer", b"DEALER\0", b"RADIO", &[b'x'; 300]] {
+        for unknown in [
+            &b""[..],
+            b"dealer",
+            b"DEALER\0",
+            b"RADIO",
+            b"STREAM",
+            &[b'x'; 300],
+        ] {
             let mut octets = BytesMut::new();
             metadata::write(&mut octets, SOCKET_TYPE, unknown);
             let pair = says(&case, octets.freeze(), Cut::Whole);

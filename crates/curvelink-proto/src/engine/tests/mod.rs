@@ -13,6 +13,7 @@ mod metadata;
 mod middle;
 mod pair;
 mod random;
+mod raw;
 mod reasons;
 mod rogue;
 mod splits;

@@ -311,6 +311,8 @@ impl State {
         if welcome.is_err() {
             self.pipes.set_peer(pipe, None);
         }
+        // A STREAM tells its application.
+        self.wake(Interest::Message);
         self.wake(Interest::Room);
         self.wake(Interest::Subscribers);
         welcome
