@@ -2,11 +2,16 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::Duration;
 
-use curvelink::{BindError, Context, EndpointError, Options, PeerAddress, Pull, Push};
-use curvelink_tests::support::{admitted, bind_tcp, deadline, number, quick, texts};
+use curvelink::{
+    BindError, ConnectError, Context, Endpoint, EndpointError, IpcFilter, LinkEventKind, Options,
+    PeerAddress, Pull, Push, Reason, RefusedEndpoint, Rights, Side, Stage,
+};
+use curvelink_tests::support::{admit, admitted, bind_tcp, deadline, event, number, quick, texts};
 
 #[tokio::test]
 async fn an_ipc_file_is_its_users_own_and_goes_with_its_socket() {
@@ -117,6 +122,120 @@ async fn an_ipc_peer_is_known_by_what_the_kernel_says_of_it() {
     let peer = admitted(&mut monitor).await;
     let own = i32::try_from(std::process::id()).unwrap();
     assert!(matches!(peer.address, PeerAddress::Ipc { pid: Some(pid), .. } if pid == own));
+}
+
+#[tokio::test]
+async fn a_short_name_in_a_long_folder_works() {
+    let _deadline = deadline();
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().display().to_string();
+    let context = Context::new().unwrap();
+    for length in 100..=107 {
+        let long = format!("{base}/{}", "x".repeat(length - base.len() - 3));
+        fs::create_dir(&long).unwrap();
+        let endpoint = format!("ipc://{long}/s");
+        assert_eq!(endpoint.len(), "ipc://".len() + length);
+        let pull = context.socket::<Pull>(Options::new());
+        pull.bind(&endpoint)
+            .unwrap_or_else(|error| panic!("{length}: {error}"));
+        let push = context.socket::<Push>(quick());
+        push.connect(&endpoint).unwrap();
+        push.send("x").await.unwrap();
+        pull.recv().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_path_may_be_left_to_us() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(Options::new());
+    let (one, other) = (pull.bind("ipc://*").unwrap(), pull.bind("ipc://*").unwrap());
+    assert_ne!(one, other);
+    assert_eq!(pull.last_endpoint(), Some(other.clone()));
+    let push = context.socket::<Push>(quick());
+    assert!(matches!(
+        push.connect("ipc://*"),
+        Err(ConnectError::Wildcard)
+    ));
+    push.connect(&one.to_string()).unwrap();
+    push.send("x").await.unwrap();
+    pull.recv().await.unwrap();
+    for endpoint in [one, other] {
+        let Endpoint::Ipc(path) = &endpoint else {
+            panic!("{endpoint} is not ipc")
+        };
+        let folder = Path::new(path).parent().unwrap();
+        let mode = fs::metadata(folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "nobody else can put anything there");
+        pull.unbind(&endpoint.to_string()).unwrap();
+        while folder.exists() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Whether a listener with this filter admits this process; a refusal is told as what it is.
+async fn admits(filter: IpcFilter) -> bool {
+    let context = Context::new().unwrap();
+    let pull = context.socket::<Pull>(Options::new().ipc_filter(filter));
+    let mut monitor = pull.monitor();
+    let endpoint = pull.bind("ipc://*").unwrap().to_string();
+    let push = context.socket::<Push>(quick().linger(Duration::ZERO));
+    push.connect(&endpoint).unwrap();
+    let (event, admitted) = event(&mut monitor, |event| match &event.kind {
+        LinkEventKind::HandshakeSucceeded(_) => Some((event.clone(), true)),
+        LinkEventKind::Refused(refusal) => {
+            assert_eq!(refusal.reason, Reason::AddressDenied);
+            assert_eq!((refusal.by, refusal.stage), (Side::Us, Stage::Transport));
+            Some((event.clone(), false))
+        }
+        _ => None,
+    })
+    .await;
+    let own = i32::try_from(std::process::id()).unwrap();
+    assert!(matches!(event.address, Some(PeerAddress::Ipc { pid: Some(pid), .. }) if pid == own));
+    assert_eq!(&*event.endpoint, endpoint);
+    admitted
+}
+
+#[tokio::test]
+async fn a_filter_admits_the_processes_that_it_lists() {
+    let _deadline = deadline();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let owner = fs::metadata(file.path()).unwrap();
+    let (uid, gid) = (owner.uid(), owner.gid());
+    let pid = i32::try_from(std::process::id()).unwrap();
+    let none = IpcFilter::new;
+    for filter in [
+        none(),
+        none().uid(uid + 1),
+        none().gid(gid + 1).pid(pid + 1),
+    ] {
+        assert!(!admits(filter.clone()).await, "{filter:?}");
+    }
+    for filter in [
+        none().uid(uid),
+        none().gid(gid).uid(uid + 1),
+        none().pid(pid),
+    ] {
+        assert!(admits(filter.clone()).await, "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_filter_that_cannot_be_kept_to_is_refused() {
+    let context = Context::new().unwrap();
+    let options = || Options::new().ipc_filter(IpcFilter::new().uid(0));
+    let pull = context.socket::<Pull>(options());
+    assert!(matches!(
+        pull.bind("tcp://127.0.0.1:*"),
+        Err(BindError::Refused(RefusedEndpoint::Option("ipc_filter")))
+    ));
+    context.set_zap_handler(admit("anybody", Rights::all()));
+    let asks = options().zap_domain("somebody");
+    let pull = context.socket::<Pull>(asks);
+    pull.bind("tcp://127.0.0.1:*").unwrap();
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ pub use crate::error::{
     SubscribePeerError, TryRecvError, TrySendError, TrySendErrorKind,
 };
 pub use crate::monitor::Monitor;
-pub use crate::options::{Options, ReconnectStop};
+pub use crate::options::{IpcFilter, Options, ReconnectStop};
 pub use crate::pipe::{Drops, Statistics, Traffic};
 pub use crate::poller::{Event, Interest, Poller};
 pub use crate::proxy::{Proxy, ProxyCount, ProxyError, ProxyHandle, ProxyStatistics, ProxyTraffic};

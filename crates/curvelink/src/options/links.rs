@@ -66,7 +66,8 @@ impl ReconnectStop {
         }
     }
 
-    /// Once nobody listens at the address: the system refuses the connection.
+    /// Once nobody listens at the address: the system, or the proxy, says that the connection was
+    /// refused.
     #[doc(alias = "ZMQ_RECONNECT_STOP_CONN_REFUSED")]
     pub const fn connection_refused(mut self) -> Self {
         self.refused = true;

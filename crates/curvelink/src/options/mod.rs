@@ -1,5 +1,6 @@
 //! Options of a socket, each with a default that is safe and finite: one file for each concern.
 
+mod ipc;
 mod links;
 mod notices;
 mod pattern;
@@ -10,6 +11,7 @@ mod transport;
 
 use curvelink_proto::{EngineConfig, MechanismName, SocketType};
 
+pub use self::ipc::IpcFilter;
 use self::links::Links;
 pub use self::links::ReconnectStop;
 use self::notices::Notices;

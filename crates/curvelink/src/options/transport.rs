@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::Options;
+use curvelink_proto::{Endpoint, Host, Password};
+
+use super::{IpcFilter, Options};
+use crate::transport::Credentials;
 
 /// Longest name of a network interface that Linux takes, octets.
 const MAX_DEVICE: usize = 15;
@@ -12,6 +15,7 @@ pub(crate) struct Transport {
     pub(crate) max_handshakes: usize,
     pub(crate) backlog: u32,
     pub(crate) ipc_mode: u32,
+    pub(crate) ipc_filter: Option<IpcFilter>,
     pub(crate) tcp: Tcp,
 }
 
@@ -21,6 +25,7 @@ impl Default for Transport {
             max_handshakes: 256,
             backlog: 1024,
             ipc_mode: 0o600,
+            ipc_filter: None,
             tcp: Tcp::default(),
         }
     }
@@ -39,6 +44,22 @@ pub(crate) struct Tcp {
     pub(crate) keepalive_idle: Option<Duration>,
     pub(crate) keepalive_interval: Option<Duration>,
     pub(crate) keepalive_count: Option<u32>,
+    pub(crate) socks_proxy: String,
+    pub(crate) socks_credentials: Option<Credentials>,
+}
+
+impl Tcp {
+    /// Where the proxy is; `None` for no proxy, and for a text that is refused before it matters.
+    pub(crate) fn proxy(&self) -> Option<(Host, u16)> {
+        match format!("tcp://{}", self.socks_proxy).parse() {
+            Ok(Endpoint::Tcp {
+                source: None,
+                host,
+                port: port @ 1..,
+            }) if host != Host::Any => Some((host, port)),
+            _ => None,
+        }
+    }
 }
 
 impl Transport {
@@ -55,6 +76,14 @@ impl Transport {
             ("tcp_keepalive_idle", seconds(tcp.keepalive_idle)),
             ("tcp_keepalive_interval", seconds(tcp.keepalive_interval)),
             ("tcp_keepalive_count", tcp.keepalive_count != Some(0)),
+            (
+                "socks_proxy",
+                tcp.socks_proxy.is_empty() || tcp.proxy().is_some(),
+            ),
+            (
+                "socks_credentials",
+                tcp.socks_credentials.as_ref().is_none_or(Credentials::fit),
+            ),
         ];
         in_range
             .into_iter()
@@ -83,6 +112,41 @@ impl Options {
     /// what the process' umask leaves).
     pub const fn ipc_mode(mut self, mode: u32) -> Self {
         self.transport.ipc_mode = mode;
+        self
+    }
+
+    /// Which processes may connect to ipc listeners, beside what the file's mode says. Default:
+    /// each that the file's mode lets in. Asked for nothing over inproc; over tcp, where the kernel
+    /// knows no such thing, a listener with a filter needs a mechanism that asks a policy.
+    #[doc(alias = "ZMQ_IPC_FILTER_UID")]
+    #[doc(alias = "ZMQ_IPC_FILTER_GID")]
+    #[doc(alias = "ZMQ_IPC_FILTER_PID")]
+    pub fn ipc_filter(mut self, filter: IpcFilter) -> Self {
+        self.transport.ipc_filter = Some(filter);
+        self
+    }
+
+    /// The SOCKS5 proxy that tcp connections go through, `host:port`; empty (the default) for none.
+    /// Names that are connected to go to the proxy as they are, and it resolves them; its own is
+    /// resolved at every attempt. The peer's address is then the proxy's.
+    ///
+    /// What goes through a proxy has left this host: clear text needs its override, even to
+    /// `localhost`. Listeners are not touched.
+    #[doc(alias = "ZMQ_SOCKS_PROXY")]
+    pub fn socks_proxy(mut self, proxy: &str) -> Self {
+        proxy.clone_into(&mut self.transport.tcp.socks_proxy);
+        self
+    }
+
+    /// The user and the password for the proxy (RFC 1929), 1 to 255 octets each. They go to it in
+    /// clear text. A proxy that does not ask for them is not used.
+    #[doc(alias = "ZMQ_SOCKS_USERNAME")]
+    #[doc(alias = "ZMQ_SOCKS_PASSWORD")]
+    pub fn socks_credentials(mut self, user: &str, password: Password) -> Self {
+        self.transport.tcp.socks_credentials = Some(Credentials {
+            user: user.to_owned(),
+            password,
+        });
         self
     }
 
@@ -197,13 +261,27 @@ mod tests {
                 "tcp_keepalive_interval",
             ),
             (Options::new().tcp_keepalive_count(0), "tcp_keepalive_count"),
+            (Options::new().socks_proxy("proxy"), "socks_proxy"),
+            (Options::new().socks_proxy("proxy:0"), "socks_proxy"),
+            (Options::new().socks_proxy("*:1080"), "socks_proxy"),
+            (Options::new().socks_proxy("s;proxy:1080"), "socks_proxy"),
+            (
+                Options::new().socks_credentials("", Password::new(*b"p")),
+                "socks_credentials",
+            ),
+            (
+                Options::new().socks_credentials("u", Password::new(vec![0; 256])),
+                "socks_credentials",
+            ),
         ] {
             assert_eq!(options.transport.check(), Err(name));
         }
         let options = Options::new()
             .bind_to_device("fifteen-octets-")
             .tcp_keepalive_idle(Duration::from_secs(1))
-            .tcp_keepalive_count(1);
+            .tcp_keepalive_count(1)
+            .socks_proxy("[::1]:1080")
+            .socks_credentials("u", Password::new(*b"p"));
         assert_eq!(options.transport.check(), Ok(()));
     }
 }

@@ -138,7 +138,7 @@ impl Dial {
 
     /// Names are resolved anew at every attempt: the address behind one may have changed.
     async fn connect(&self, connecting: &mut bool) -> io::Result<(BoxStream, PeerAddress)> {
-        let route = Route::find(&self.endpoint).await?;
+        let route = Route::find(&self.endpoint, &self.core.options).await?;
         *connecting = true;
         if matches!(self.endpoint, Endpoint::Tcp { .. }) {
             self.emit(None, LinkEventKind::Connecting);

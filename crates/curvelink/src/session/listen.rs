@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use curvelink_proto::{Endpoint, LinkEventKind, SystemError};
+use curvelink_proto::{
+    Endpoint, LinkEventKind, PeerAddress, Reason, Refusal, Side, Stage, SystemError,
+};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -52,6 +54,12 @@ async fn accept(listener: Listener, listening: Listening) {
                 core.emit(endpoint, None, LinkEventKind::AcceptFailed { error });
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
+            Ok((_, address)) if !admits(core, &address) => {
+                let mechanism = core.options.security.mechanism.name();
+                let reason = Reason::AddressDenied;
+                let refusal = Refusal::new(Side::Us, Stage::Transport, reason, mechanism);
+                core.emit(endpoint, Some(address), LinkEventKind::Refused(refusal));
+            }
             Ok((stream, address)) => {
                 core.emit(endpoint, Some(address), LinkEventKind::Accepted);
                 let link = Link {
@@ -68,4 +76,10 @@ async fn accept(listener: Listener, listening: Listening) {
             }
         }
     }
+}
+
+/// Whether the peer may be talked to at all: asked before an octet of it is read.
+fn admits(core: &Core, address: &PeerAddress) -> bool {
+    let filter = core.options.transport.ipc_filter.as_ref();
+    filter.is_none_or(|filter| filter.admits(address))
 }

@@ -1,26 +1,31 @@
 //! Unix sockets: files with a mode of their own, and Linux' abstract names.
 #![cfg(unix)]
 
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::{SocketAddr, UnixListener as StdListener, UnixStream as StdStream};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use curvelink_proto::{Endpoint, PeerAddress};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::BoxStream;
 use crate::error::BindError;
-use crate::options::Options;
+use crate::options::Transport;
 
-/// A listener, and the file that goes with it.
+/// A listener, and what it leaves in the file system.
 #[derive(Debug)]
 pub(crate) struct Listener {
     /// Dropped first: once nobody listens, another may bind there, and its file could have the
     /// number that ours had.
     _file: Option<File>,
+    _folder: Option<Folder>,
     listener: UnixListener,
 }
 
@@ -39,6 +44,16 @@ impl Drop for File {
     }
 }
 
+/// A folder that was made for one socket.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _gone_already_or_used_by_others = fs::remove_dir(&self.0);
+    }
+}
+
 impl Listener {
     pub(super) async fn accept(&self) -> io::Result<(BoxStream, PeerAddress)> {
         let (stream, _) = self.listener.accept().await?;
@@ -46,57 +61,62 @@ impl Listener {
     }
 }
 
-pub(super) fn listen(
-    path: &str,
-    options: &Options,
-) -> Result<(super::Listener, Endpoint), BindError> {
-    let (listener, file) = match path.strip_prefix('@') {
-        Some(name) => (StdListener::bind_addr(&abstract_name(name)?)?, None),
-        None => {
-            let (listener, file) = listen_at(Path::new(path), options.transport.ipc_mode)?;
-            (listener, Some(file))
-        }
+/// Listens at a path, at an abstract name (`@name`), or (`*`) at a path that nobody else has.
+pub(super) fn listen(path: &str, options: &Transport) -> Result<(Listener, Endpoint), BindError> {
+    let folder = match path {
+        "*" => Some(own_folder()?),
+        _ => None,
     };
-    listener.set_nonblocking(true)?;
-    let listener = UnixListener::from_std(listener)?;
-    Ok((
-        super::Listener::Ipc(Listener {
-            listener,
-            _file: file,
-        }),
-        Endpoint::Ipc(path.to_owned()),
-    ))
+    let path = match &folder {
+        Some(folder) => {
+            let path = folder.0.join("socket").into_os_string();
+            path.into_string()
+                .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?
+        }
+        None => path.to_owned(),
+    };
+    let (socket, file) = bind_at(&path, options.ipc_mode)?;
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    let listener = Listener {
+        listener: UnixListener::from_std(socket.into())?,
+        _file: file,
+        _folder: folder,
+    };
+    Ok((listener, Endpoint::Ipc(path)))
 }
 
-/// Binds beside the path, sets the mode, and moves the socket to its place: at no moment can
-/// others connect to a socket that they may not.
-fn listen_at(path: &Path, mode: u32) -> io::Result<(StdListener, File)> {
-    clear_stale(path)?;
-    // A short name: the path itself may be as long as the system allows.
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let (process, next) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let beside = path.with_file_name(format!(".{process:x}.{next:x}"));
-    let bind = || -> io::Result<(StdListener, File)> {
-        let listener = StdListener::bind(&beside)?;
-        fs::set_permissions(&beside, fs::Permissions::from_mode(mode & 0o777))?;
-        let inode = fs::symlink_metadata(&beside)?.ino();
-        fs::rename(&beside, path)?;
-        Ok((
-            listener,
-            File {
-                path: path.to_owned(),
-                inode,
-            },
-        ))
+/// A new folder of our user's only, where the system keeps what is temporary.
+fn own_folder() -> io::Result<Folder> {
+    let random = RandomState::new().hash_one(0);
+    let path = std::env::temp_dir().join(format!("curvelink-{random:016x}"));
+    DirBuilder::new().mode(0o700).create(&path)?;
+    Ok(Folder(path))
+}
+
+/// Binds, and sets the mode: nobody can connect to a socket that does not listen yet, so at no
+/// moment can others connect to one that they may not.
+fn bind_at(path: &str, mode: u32) -> io::Result<(Socket, Option<File>)> {
+    let address = address(path)?;
+    if path.starts_with('@') {
+        let socket = socket()?;
+        socket.bind(&address)?;
+        return Ok((socket, None));
+    }
+    let path = Path::new(path);
+    clear_stale(path, &address)?;
+    let socket = socket()?;
+    socket.bind(&address)?;
+    let file = File {
+        inode: fs::symlink_metadata(path)?.ino(),
+        path: path.to_owned(),
     };
-    bind().inspect_err(|_| {
-        let _never_made = fs::remove_file(&beside);
-    })
+    fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o777))?;
+    Ok((socket, Some(file)))
 }
 
 /// Makes room where a socket was left behind; one that somebody listens on, and any other file,
 /// is not touched.
-fn clear_stale(path: &Path) -> io::Result<()> {
+fn clear_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     let file = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
@@ -105,22 +125,32 @@ fn clear_stale(path: &Path) -> io::Result<()> {
     if !file.file_type().is_socket() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
-    match StdStream::connect(path) {
+    match socket()?.connect(address) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        // Who listens and has no room now (`WouldBlock`) is there all the same.
         _ => Err(io::ErrorKind::AddrInUse.into()),
     }
 }
 
-pub(super) async fn connect(path: &str) -> io::Result<(BoxStream, PeerAddress)> {
-    let stream = match path.strip_prefix('@') {
-        None => UnixStream::connect(path).await?,
-        Some(name) => {
-            let stream = StdStream::connect_addr(&abstract_name(name)?)?;
-            stream.set_nonblocking(true)?;
-            UnixStream::from_std(stream)?
-        }
-    };
-    ready(stream)
+/// A connection is made at once or not at all: the kernel asks nobody.
+pub(super) fn connect(path: &str) -> io::Result<(BoxStream, PeerAddress)> {
+    let socket = socket()?;
+    socket.connect(&address(path)?)?;
+    ready(UnixStream::from_std(socket.into())?)
+}
+
+fn socket() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn address(path: &str) -> io::Result<SockAddr> {
+    match path.strip_prefix('@') {
+        None => SockAddr::unix(path),
+        Some(_) if cfg!(not(target_os = "linux")) => Err(io::ErrorKind::Unsupported.into()),
+        Some(name) => SockAddr::unix(OsStr::from_bytes(&[b"\0", name.as_bytes()].concat())),
+    }
 }
 
 fn ready(stream: UnixStream) -> io::Result<(BoxStream, PeerAddress)> {
@@ -131,16 +161,4 @@ fn ready(stream: UnixStream) -> io::Result<(BoxStream, PeerAddress)> {
         pid: peer.pid(),
     };
     Ok((Box::new(stream), address))
-}
-
-#[cfg(target_os = "linux")]
-fn abstract_name(name: &str) -> io::Result<SocketAddr> {
-    use std::os::linux::net::SocketAddrExt as _;
-
-    SocketAddr::from_abstract_name(name)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn abstract_name(_: &str) -> io::Result<SocketAddr> {
-    Err(io::ErrorKind::Unsupported.into())
 }

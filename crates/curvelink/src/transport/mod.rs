@@ -3,6 +3,7 @@
 mod address;
 pub(crate) mod inproc;
 mod ipc;
+mod socks;
 mod tcp;
 
 use std::io;
@@ -22,6 +23,8 @@ use crate::socket::core::Core;
 use crate::socket::endpoints::Work;
 use crate::sync::lock;
 use crate::zap;
+
+pub(crate) use self::socks::Credentials;
 
 /// What a session reads and writes.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -62,18 +65,26 @@ pub(crate) enum Route<'a> {
     Tcp {
         addresses: Vec<SocketAddr>,
         source: Option<&'a Source>,
+        /// Whom the proxy at the addresses is to connect us with.
+        beyond: Option<(&'a Host, u16)>,
     },
     #[cfg(unix)]
     Ipc(&'a str),
 }
 
 impl<'a> Route<'a> {
-    pub(crate) async fn find(endpoint: &'a Endpoint) -> io::Result<Self> {
+    pub(crate) async fn find(endpoint: &'a Endpoint, options: &Options) -> io::Result<Self> {
         match endpoint {
-            Endpoint::Tcp { source, host, port } => Ok(Self::Tcp {
-                addresses: address::remote(host, *port).await?,
-                source: source.as_ref(),
-            }),
+            Endpoint::Tcp { source, host, port } => {
+                let target = (host, *port);
+                let proxy = options.transport.tcp.proxy();
+                let (host, port) = proxy.as_ref().map_or(target, |(host, port)| (host, *port));
+                Ok(Self::Tcp {
+                    addresses: address::remote(host, port).await?,
+                    source: source.as_ref(),
+                    beyond: proxy.is_some().then_some(target),
+                })
+            }
             #[cfg(unix)]
             Endpoint::Ipc(path) => Ok(Self::Ipc(path)),
             _ => Err(io::ErrorKind::Unsupported.into()),
@@ -83,14 +94,22 @@ impl<'a> Route<'a> {
     /// Opens a stream. An address beyond this host is refused where clear text may not go.
     pub(crate) async fn open(self, options: &Options) -> io::Result<(BoxStream, PeerAddress)> {
         match self {
-            Self::Tcp { addresses, source } => {
+            Self::Tcp {
+                addresses,
+                source,
+                beyond,
+            } => {
                 let local = !options.may_leave_this_host();
                 let tcp = &options.transport.tcp;
-                let (stream, peer) = tcp::connect(addresses, source, tcp, local).await?;
+                let (mut stream, peer) = tcp::connect(addresses, source, tcp, local).await?;
+                if let Some(target) = beyond {
+                    let credentials = tcp.socks_credentials.as_ref();
+                    socks::connect(&mut stream, target, credentials).await?;
+                }
                 Ok((Box::new(stream), peer))
             }
             #[cfg(unix)]
-            Self::Ipc(path) => ipc::connect(path).await,
+            Self::Ipc(path) => ipc::connect(path),
         }
     }
 }
@@ -130,6 +149,7 @@ fn listen(core: &Core, endpoint: &Endpoint) -> Result<(Listener, Endpoint), Bind
             let address = tcp::bind_address(host, *port, &options.tcp)?;
             check_clear_text(core, address.ip().to_canonical().is_loopback())?;
             check_policy(core)?;
+            check_filter(core)?;
             let (listener, bound) = tcp::listen(address, *host == Host::Any, options)?;
             Ok((Listener::Tcp(listener), bound))
         }
@@ -137,7 +157,8 @@ fn listen(core: &Core, endpoint: &Endpoint) -> Result<(Listener, Endpoint), Bind
         #[cfg(unix)]
         Endpoint::Ipc(path) => {
             check_policy(core)?;
-            ipc::listen(path, &core.options)
+            let (listener, bound) = ipc::listen(path, &core.options.transport)?;
+            Ok((Listener::Ipc(listener), bound))
         }
         _ => Err(io::Error::from(io::ErrorKind::Unsupported).into()),
     }
@@ -159,6 +180,7 @@ pub(crate) fn connect(
         | Endpoint::Tcp { port: 0, .. } => {
             return Err(ConnectError::Wildcard);
         }
+        Endpoint::Ipc(path) if path == "*" => return Err(ConnectError::Wildcard),
         Endpoint::Inproc(_) => return inproc::connect(core, endpoint, id),
         _ => {}
     }
@@ -178,11 +200,21 @@ pub(crate) fn connect(
     Ok(())
 }
 
-/// Whether a connection to the endpoint stays on this host. Bound to an interface, even a
-/// loopback address may lead out.
+/// Whether a connection to the endpoint stays on this host. Bound to an interface or through a
+/// proxy, even a loopback address may lead out.
 fn is_local(core: &Core, endpoint: &Endpoint) -> bool {
-    let device = &core.options.transport.tcp.device;
-    endpoint.is_local() && (device.is_empty() || !matches!(endpoint, Endpoint::Tcp { .. }))
+    let tcp = &core.options.transport.tcp;
+    let direct = tcp.device.is_empty() && tcp.socks_proxy.is_empty();
+    endpoint.is_local() && (direct || !matches!(endpoint, Endpoint::Tcp { .. }))
+}
+
+/// Whoever lists the processes that may connect does not mean everybody over tcp.
+fn check_filter(core: &Core) -> Result<(), RefusedEndpoint> {
+    if core.options.transport.ipc_filter.is_some() && !core.options.asks_policy() {
+        Err(RefusedEndpoint::Option("ipc_filter"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Octets without messages do not pass between sockets of one process.
