@@ -7,6 +7,8 @@ pub mod api;
 pub mod differential;
 pub mod guide;
 pub mod interop;
+#[cfg(target_os = "linux")]
+pub mod namespaces;
 pub mod node;
 pub mod peer;
 pub mod proofs;
