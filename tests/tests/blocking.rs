@@ -2,11 +2,12 @@
 //! whose type is a value.
 
 use std::collections::BTreeSet;
+use std::ops::Deref as _;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use curvelink::blocking::{self, Socket};
+use curvelink::blocking::{self, AnySocket, Socket};
 use curvelink::{
     Context, LinkEventKind, Options, Pub, Pull, Push, RecvError, Rep, Req, SendError, SocketType,
     Sub,
@@ -77,6 +78,60 @@ fn timeouts_end_sends_and_receives_in_time() {
     push.send("in time").unwrap();
     assert_eq!(texts(&pull.recv().unwrap()), ["in time"]);
     assert_eq!(push.send(curvelink::Message::new()), Err(SendError::Empty));
+}
+
+#[test]
+fn calls_with_a_timeout_of_their_own_end_in_time() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let pull = AnySocket::new(context.any_socket(SocketType::Pull, quick().recv_hwm(1)));
+    let push = Socket::new(context.socket::<Push>(quick().send_hwm(1)));
+    pull.bind("inproc://calls").unwrap();
+    assert_eq!(push.writable(SOON), Ok(false));
+    assert_eq!(push.send_timeout("x", SOON), Err(SendError::TimedOut));
+    push.connect("inproc://calls").unwrap();
+    assert_eq!(push.writable(SOON), Ok(true));
+    assert_eq!(pull.readable(SOON), Ok(false));
+    assert_eq!(pull.recv_timeout(SOON), Err(RecvError::TimedOut));
+    push.send_timeout("1", 100 * SOON).unwrap();
+    assert_eq!(pull.readable(100 * SOON), Ok(true));
+    assert_eq!(number(&pull.recv_timeout(100 * SOON).unwrap()), 1);
+    let kept = pull.clone();
+    pull.deref().clone().close();
+    assert_eq!(kept.readable(SOON), Err(RecvError::Closed));
+}
+
+#[test]
+fn batches_without_a_runtime() {
+    let _deadline = deadline();
+    let (receiver, context) = (Context::new().unwrap(), Context::new().unwrap());
+    let pull = Socket::new(receiver.socket::<Pull>(quick().recv_hwm(5)));
+    let endpoint = bind_tcp(&pull);
+    let sending = thread::spawn(move || {
+        let push = AnySocket::new(context.any_socket(SocketType::Push, quick().send_hwm(5)));
+        push.connect(&endpoint).unwrap();
+        let mut batch = (0..500).map(|i: u64| i.to_string().into()).collect();
+        push.send_batch(&mut batch).unwrap();
+        assert!(batch.is_empty());
+        blocking::shutdown_timeout(&context, 100 * SOON)
+    });
+    let mut got = Vec::new();
+    while got.len() < 500 {
+        pull.recv_batch(&mut got, 100).unwrap();
+    }
+    assert!(got.iter().map(number).eq(0..500));
+    assert!(sending.join().unwrap());
+}
+
+#[test]
+fn a_shutdown_ends_in_time_though_messages_are_left() {
+    let _deadline = deadline();
+    let context = Context::with_io_threads(1).unwrap();
+    let push = Socket::new(context.socket::<Push>(quick().linger(10 * SOON)));
+    push.connect(&free_endpoint()).unwrap();
+    push.send("x").unwrap();
+    assert!(!blocking::shutdown_timeout(&context, SOON));
+    assert!(blocking::shutdown_timeout(&context, 100 * SOON));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use curvelink::{
     Context, Dealer, Event, Interest, Options, Poller, Pull, Push, Rep, Req, Router, Socket, Sub,
-    Xpub, blocking,
+    WakeFd, Xpub, blocking,
 };
 use curvelink_tests::support::random::Random;
 use curvelink_tests::support::{bind_tcp, deadline, number, quick, texts};
@@ -296,6 +296,78 @@ async fn a_busy_socket_does_not_hide_a_descriptor() {
             assert!(waits < 1000, "the runtime never looks");
         }
     }
+}
+
+/// Whether a foreign loop would see it now; `poller` watches the descriptor alone.
+fn rings(poller: &mut Poller<()>) -> bool {
+    !blocking::poll(poller, Some(SOON)).is_empty()
+}
+
+#[test]
+fn a_foreign_loop_is_woken_for_what_a_socket_is_ready_for() {
+    let _deadline = deadline();
+    let context = Context::with_io_threads(1).unwrap();
+    let (push, pull) = linked(&context, 0);
+    let mut wake = WakeFd::new(&pull, Interest::Readable).unwrap();
+    let mut poller = Poller::new(&context);
+    poller.add_fd(&wake, Interest::Readable, ()).unwrap();
+    assert!(!rings(&mut poller));
+    for _ in 0..2 {
+        while push.try_send("x").is_ok() {}
+        assert!(rings(&mut poller));
+        // It stays so until all is served.
+        while pull.try_recv().is_ok() {
+            assert!(rings(&mut poller));
+            wake.events();
+        }
+        assert!(!wake.events().is_readable());
+        assert!(!rings(&mut poller));
+    }
+    pull.close();
+    assert!(rings(&mut poller) && wake.events().is_closed());
+}
+
+#[test]
+fn a_foreign_loop_may_begin_with_a_socket_that_is_ready() {
+    let _deadline = deadline();
+    let context = Context::with_io_threads(1).unwrap();
+    let (push, _pull) = linked(&context, 0);
+    let mut wake = WakeFd::new(&push, Interest::Both).unwrap();
+    let mut poller = Poller::new(&context);
+    poller.add_fd(&wake, Interest::Readable, ()).unwrap();
+    assert!(rings(&mut poller));
+    let events = wake.events();
+    assert!(events.is_writable() && !events.is_readable());
+    while push.try_send("x").is_ok() {}
+    assert!(!wake.events().is_writable());
+    assert!(!rings(&mut poller));
+}
+
+/// What is sent while the loop looks is never missed.
+#[test]
+fn a_foreign_loop_misses_nothing() {
+    let _deadline = deadline();
+    let context = Context::with_io_threads(1).unwrap();
+    let pull = context.socket::<Pull>(quick().recv_hwm(2));
+    let endpoint = bind_tcp(&pull);
+    let mut wake = WakeFd::new(&pull, Interest::Readable).unwrap();
+    let mut poller = Poller::new(&context);
+    poller.add_fd(&wake, Interest::Readable, ()).unwrap();
+    let push = blocking::Socket::new(context.socket::<Push>(quick().send_hwm(2)));
+    push.connect(&endpoint).unwrap();
+    let sending = thread::spawn(move || {
+        (0..500).for_each(|i| push.send(i.to_string()).unwrap());
+        push
+    });
+    let mut received = 0;
+    while received < 500 {
+        blocking::poll(&mut poller, None);
+        if wake.events().is_readable() {
+            assert_eq!(number(&pull.try_recv().unwrap()), received);
+            received += 1;
+        }
+    }
+    drop(sending.join().unwrap());
 }
 
 #[test]

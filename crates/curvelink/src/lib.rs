@@ -31,6 +31,7 @@
 //! * [`Monitor`] tells what happens on the links: who was admitted, who was refused and why.
 //! * [`ZapHandler`] decides who may connect; `curvelink-zap` has one that reads an allow-list.
 
+mod adapters;
 mod context;
 mod error;
 mod monitor;
@@ -58,6 +59,7 @@ pub use curvelink_proto::{
     ZapRequest, ZapStatus, z85,
 };
 
+pub use crate::adapters::{MessageSink, Messages};
 pub use crate::context::Context;
 pub use crate::error::{
     BindError, ConnectError, ContextError, EndpointNotFound, RecvError, RefusedEndpoint, SendError,
@@ -66,6 +68,8 @@ pub use crate::error::{
 pub use crate::monitor::Monitor;
 pub use crate::options::{IpcFilter, Options, ReconnectStop};
 pub use crate::pipe::{Drops, Statistics, Traffic};
+#[cfg(unix)]
+pub use crate::poller::WakeFd;
 pub use crate::poller::{Event, Interest, Poller};
 pub use crate::proxy::{Proxy, ProxyCount, ProxyError, ProxyHandle, ProxyStatistics, ProxyTraffic};
 pub use crate::socket::{

@@ -3,6 +3,7 @@
 mod entry;
 mod event;
 mod fd;
+mod wake_fd;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use self::entry::Entry;
 pub use self::event::{Event, Interest};
+#[cfg(unix)]
+pub use self::wake_fd::WakeFd;
 use crate::context::Context as Home;
 use crate::socket::AnySocket;
 use crate::sync::later;

@@ -19,6 +19,7 @@ pub use self::kinds::{
     Dealer, Kind, Pair, Pub, Publishes, Pull, Push, Receives, Rep, Req, Router, Routes, Sends,
     Stream, Sub, Topical, Xpub, Xsub,
 };
+use crate::adapters::{MessageSink, Messages};
 use crate::error::{
     BindError, ConnectError, EndpointNotFound, RecvError, SendError, SubscribePeerError,
     TryRecvError, TrySendError,
@@ -190,6 +191,11 @@ impl<K: Sends> Socket<K> {
         self.any.try_send_batch(messages)
     }
 
+    /// A `Sink` that sends: see [`MessageSink`] for what it does.
+    pub fn sink(&self) -> MessageSink {
+        self.any.sink()
+    }
+
     /// Waits until a message could be sent: see [`AnySocket::writable`].
     ///
     /// # Errors
@@ -249,6 +255,11 @@ impl<K: Receives> Socket<K> {
         max: usize,
     ) -> Result<usize, TryRecvError> {
         self.any.try_recv_batch(into, max)
+    }
+
+    /// The messages as a `Stream`: see [`Messages`] for what it gives.
+    pub fn messages(&self) -> Messages {
+        self.any.messages()
     }
 
     /// Waits until a message is there: see [`AnySocket::readable`].

@@ -13,79 +13,33 @@
 //! assert_eq!(pull.recv()?.first().unwrap(), b"hello");
 //! # Ok(()) }
 //! ```
+//!
+//! Every async call has its counterpart here. What it does and how it fails is the same; the options
+//! `send_timeout` and `recv_timeout` hold, and where waiting for ever makes no sense there is a
+//! timeout to give.
+//!
+//! # Not in async code
+//! A thread that waits here polls nothing else. On a worker of an async runtime that holds its tasks
+//! up, and if the context was made in that runtime, whose only thread it may be, the sessions that
+//! are waited for are among them: then it waits for ever. Make the context with
+//! [`Context::with_io_threads`](crate::Context::with_io_threads), or wait in
+//! `tokio::task::spawn_blocking`.
 
-use std::ops::Deref;
+mod socket;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use curvelink_proto::{Frame, LinkEvent, Message};
+use curvelink_proto::LinkEvent;
 
-use crate::error::{RecvError, SendError};
+pub use self::socket::{AnySocket, Socket};
 use crate::monitor::Monitor;
 use crate::poller::{Event, Poller};
 use crate::proxy::{Proxy, ProxyError};
-use crate::socket::{Kind, Publishes, Receives, Sends};
 use crate::sync::later;
-
-/// A socket whose `send` and `recv` block the calling thread; everything else is the
-/// [`Socket`](crate::Socket) inside.
-///
-/// Not for threads of an async runtime: a blocked worker serves nobody.
-#[derive(Clone, Debug)]
-pub struct Socket<K>(crate::Socket<K>);
-
-impl<K: Kind> Socket<K> {
-    /// Wraps a socket. Both faces are one socket and can be used side by side.
-    #[must_use]
-    pub const fn new(socket: crate::Socket<K>) -> Self {
-        Self(socket)
-    }
-}
-
-impl<K> Deref for Socket<K> {
-    type Target = crate::Socket<K>;
-
-    fn deref(&self) -> &crate::Socket<K> {
-        &self.0
-    }
-}
-
-impl<K: Sends> Socket<K> {
-    /// See [`AnySocket::send`](crate::AnySocket::send).
-    ///
-    /// # Errors
-    /// [`SendError`]; [`SendError::TimedOut`] after the option `send_timeout`.
-    pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        wait(self.0.send(message), None).unwrap_or(Err(SendError::TimedOut))
-    }
-}
-
-impl<K: Receives> Socket<K> {
-    /// See [`AnySocket::recv`](crate::AnySocket::recv).
-    ///
-    /// # Errors
-    /// [`RecvError`]; [`RecvError::TimedOut`] after the option `recv_timeout`.
-    pub fn recv(&self) -> Result<Message, RecvError> {
-        wait(self.0.recv(), None).unwrap_or(Err(RecvError::TimedOut))
-    }
-}
-
-impl<K: Publishes> Socket<K> {
-    /// Waits until `count` peers would receive `topic`; whether they came within `timeout`.
-    #[must_use]
-    pub fn wait_for_subscribers(
-        &self,
-        topic: impl Into<Frame>,
-        count: usize,
-        timeout: Duration,
-    ) -> bool {
-        let deadline = later(timeout);
-        wait(self.0.wait_for_subscribers(topic, count), Some(deadline)).is_some()
-    }
-}
 
 /// The next event of a monitor; `None` when the socket is closed or `timeout` has passed.
 pub fn next_event(monitor: &mut Monitor, timeout: Duration) -> Option<LinkEvent> {
@@ -124,6 +78,13 @@ pub fn run_proxy(proxy: &mut Proxy) -> Result<(), ProxyError> {
 /// Closes a context's sockets and waits until what they accepted is written.
 pub fn shutdown(context: &crate::Context) {
     wait(context.shutdown(), None);
+}
+
+/// Closes a context's sockets and waits until what they accepted is written, at most `timeout`;
+/// whether all ended in time. What did not goes on, each at most for its linger time.
+#[must_use]
+pub fn shutdown_timeout(context: &crate::Context, timeout: Duration) -> bool {
+    wait(context.shutdown(), Some(later(timeout))).is_some()
 }
 
 /// Polls a future on this thread, parked in between; `None` once the deadline has passed.
