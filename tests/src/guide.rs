@@ -21,6 +21,7 @@ pages! {
     req_rep = "req-rep.md",
     dealer_router = "dealer-router.md",
     pair = "pair.md",
+    stream = "stream.md",
     security = "security.md",
     links = "links.md",
     endpoints = "endpoints.md",
