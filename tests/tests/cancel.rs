@@ -11,6 +11,7 @@ use curvelink::{
     Context, Dealer, Message, Options, Pub, Pull, Push, RecvError, Rep, Req, Router, SendError,
     Socket, Sub,
 };
+use curvelink_tests::support::by_hand::poll_once;
 use curvelink_tests::support::random::Random;
 use curvelink_tests::support::{bind_tcp, deadline, number, quick, texts};
 
@@ -27,14 +28,6 @@ impl Wake for Calls {
 impl Calls {
     fn count(&self) -> usize {
         self.0.load(Ordering::SeqCst)
-    }
-}
-
-/// Polls once, waking nobody.
-fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Option<F::Output> {
-    match future.poll(&mut TaskContext::from_waker(Waker::noop())) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
     }
 }
 

@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::pin::pin;
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use curvelink::{
     AnySocket, Context, Message, Options, Peer, Pub, RecvError, SendError, Socket, SocketType, Sub,
     TryRecvError, TrySendErrorKind, Xpub,
 };
+use curvelink_tests::support::by_hand::poll_at_most;
 use curvelink_tests::support::relay::Relay;
 use curvelink_tests::support::{free_endpoint, quick};
 use tempfile::TempDir;
@@ -337,7 +336,7 @@ impl World {
                 Err(_) => Offer::Full,
             };
         }
-        match poll(socket.send(message), polls) {
+        match poll_at_most(socket.send(message), polls) {
             Some(Ok(())) => Offer::Taken,
             Some(Err(error)) => Offer::Refused(error),
             None => Offer::Full,
@@ -347,7 +346,7 @@ impl World {
     pub(crate) fn take(&self, slot: Slot, polls: usize) -> Result<Option<Message>, RecvError> {
         let socket = self.socket(slot);
         if polls > 0 {
-            return poll(socket.recv(), polls).transpose();
+            return poll_at_most(socket.recv(), polls).transpose();
         }
         match socket.try_recv() {
             Ok(message) => Ok(Some(message)),
@@ -424,16 +423,6 @@ fn plain(kind: SocketType, options: Options) -> Options {
         SocketType::Dealer => options,
         _ => options.routing_id(""),
     }
-}
-
-/// Polls a future so many times, then drops it.
-fn poll<T>(future: impl Future<Output = T>, polls: usize) -> Option<T> {
-    let mut future = pin!(future);
-    let mut cx = TaskContext::from_waker(Waker::noop());
-    (0..polls).find_map(|_| match future.as_mut().poll(&mut cx) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
-    })
 }
 
 /// Waits for what must come true.
