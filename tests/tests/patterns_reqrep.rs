@@ -381,3 +381,23 @@ async fn a_reply_waits_for_an_endpoint_that_comes_back_and_not_for_another_user_
         }
     }
 }
+
+#[tokio::test]
+async fn a_reply_of_a_peer_that_was_not_asked_is_none() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let req = context.socket::<Req>(Options::new());
+    req.bind("inproc://asks").unwrap();
+    let [asked, other] = [(); 2].map(|()| {
+        let router = context.socket::<Router>(Options::new());
+        router.connect_as("inproc://asks", "req").unwrap();
+        router
+    });
+    req.send("ask").await.unwrap();
+    assert_eq!(texts(&asked.recv().await.unwrap()), ["req", "", "ask"]);
+    other.send(["req", "", "forged"]).await.unwrap();
+    assert_eq!(req.try_recv(), Err(TryRecvError::Empty));
+    asked.send(["req", "", "reply"]).await.unwrap();
+    assert_eq!(texts(&req.recv().await.unwrap()), ["reply"]);
+    assert_eq!(req.any().statistics().dropped.late_reply, 1);
+}

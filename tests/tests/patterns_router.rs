@@ -371,3 +371,20 @@ async fn an_id_with_nothing_to_send_is_ignored() {
         Err(SendError::Unroutable)
     );
 }
+
+#[tokio::test]
+async fn an_endpoint_that_we_connect_to_hands_nothing_over() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let router = context.socket::<Router>(quick().router_handover(true));
+    let ours = context.socket::<Dealer>(Options::new().routing_id("me"));
+    let mut monitor = router.monitor();
+    router.connect(&bind_tcp(&ours)).unwrap();
+    admitted(&mut monitor).await;
+    let other = context.socket::<Dealer>(quick().routing_id("me"));
+    other.connect(&bind_tcp(&router)).unwrap();
+    let (_, refused) = refusal(&mut monitor).await;
+    assert_eq!(refused.reason, Reason::RoutingId);
+    router.send(["me", "x"]).await.unwrap();
+    assert_eq!(texts(&ours.recv().await.unwrap()), ["x"]);
+}

@@ -348,3 +348,30 @@ async fn an_id_that_nobody_has_is_an_error_and_an_id_alone_is_nothing() {
     }
     stream.send("nobody").await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_connection_that_the_application_gave_up_nothing_is_received() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("tcp://{}", server.local_addr().unwrap());
+    for closes in [true, false] {
+        let stream = context.socket::<Stream>(quick());
+        stream.connect(&endpoint).unwrap();
+        let (mut peer, _) = server.accept().unwrap();
+        let (id, _) = next(&stream).await;
+        if closes {
+            peer.write_all(b"unread").unwrap();
+            while stream.any().statistics().queued_from_peers == 0 {
+                tokio::task::yield_now().await;
+            }
+            stream.send(to(&id, "")).await.unwrap();
+            assert_eq!(stream.try_recv(), Err(TryRecvError::Empty));
+        } else {
+            stream.disconnect(&endpoint).unwrap();
+        }
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+        peers(&stream, 0).await;
+        assert_eq!(stream.try_recv(), Err(TryRecvError::Empty), "no notice");
+    }
+}

@@ -380,8 +380,11 @@ mod tests {
         let outgoing = Outgoing::new(0, 1000, false);
         assert!(outgoing.try_write(&"a".into()));
         let deadline = Instant::now() + Duration::from_secs(1);
-        outgoing.close(deadline);
-        outgoing.close(deadline + Duration::from_secs(9));
+        let farther = deadline + Duration::from_secs(9);
+        // The nearest counts.
+        for deadline in [farther, deadline, farther] {
+            outgoing.close(deadline);
+        }
         assert!(!outgoing.try_write(&"b".into()));
         assert_eq!(take(&outgoing).unwrap().len(), 1);
         let cx = Context::from_waker(Waker::noop());
