@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
+use curvelink::Options;
 use curvelink_tests::proofs::{files, missing, named, root};
 use curvelink_tests::python;
 
@@ -320,6 +321,63 @@ fn every_option_of_ours_has_a_row() {
         .filter(|method| method.starts_with("Options::") && method != "Options::new");
     let untold: Vec<String> = builders.filter(|method| !told.contains(method)).collect();
     assert!(untold.is_empty(), "no row: {untold:?}");
+}
+
+/// Options with a number or a time for a default: the row, what it says, and how `Options` shows
+/// the same.
+const DEFAULTS: &[(&str, &str, &str)] = &[
+    ("LINGER", "5 s", "linger: 5s"),
+    ("RECONNECT_IVL", "100 ms", "reconnect_interval: 100ms"),
+    ("RECONNECT_IVL_MAX", "10 s", "reconnect_interval_max: 10s"),
+    ("BACKLOG", "1024", "backlog: 1024"),
+    ("MAXMSGSIZE", "16 MiB", "message: 16777216"),
+    ("SNDHWM", "1000", "send_hwm: 1000"),
+    ("RCVHWM", "1000", "recv_hwm: 1000"),
+    ("RCVTIMEO", "for ever", "recv_timeout: None"),
+    ("SNDTIMEO", "for ever", "send_timeout: None"),
+    ("ROUTER_MANDATORY", "off", "router_mandatory: false"),
+    ("TCP_KEEPALIVE", "the system's choice", "keepalive: None"),
+    ("IMMEDIATE", "off", "immediate: false"),
+    ("IPV6", "off", "ipv6: false"),
+    ("MECHANISM", "NULL", "mechanism: Null"),
+    ("PROBE_ROUTER", "off", "probe_router: false"),
+    ("REQ_CORRELATE", "off", "req_correlate: false"),
+    ("REQ_RELAXED", "off", "req_relaxed: false"),
+    ("CONFLATE", "off", "conflate: false"),
+    ("ZAP_DOMAIN", "empty", "zap_domain: \"\""),
+    ("ROUTER_HANDOVER", "off", "router_handover: false"),
+    ("TOS", "0", "type_of_service: 0"),
+    ("HANDSHAKE_IVL", "5 s", "handshake_timeout: 5s"),
+    ("XPUB_NODROP", "off", "nodrop: false"),
+    ("XPUB_MANUAL", "off", "manual: false"),
+    ("INVERT_MATCHING", "off", "invert: false"),
+    ("HEARTBEAT_IVL", "30 s", "interval: 30s"),
+    ("HEARTBEAT_TTL", "not told", "ttl: 0ns"),
+    ("HEARTBEAT_TIMEOUT", "30 s", "timeout: 30s"),
+    ("CONNECT_TIMEOUT", "10 s", "connect_timeout: 10s"),
+    ("time for the policy", "2 s", "zap_timeout: 2s"),
+    ("what a refused peer is told", "`OnDeny::Error`", "on_deny: Error"),
+    ("clear text beyond this host", "not allowed", "clear_text: false"),
+    ("octets in queues", "64 MiB", "queue_octets: 67108864"),
+    ("frames of a message", "1024", "frames: 1024"),
+    ("time for the greeting", "2 s", "greeting_timeout: 2s"),
+    ("wait after a refusal", "60 s", "refused_interval: 60s"),
+    ("handshakes at once", "256", "max_handshakes: 256"),
+    ("mode of an ipc file", "0600", "ipc_mode: 384"),
+];
+
+#[test]
+fn the_defaults_of_the_table_are_those_of_options() {
+    let rows = rows();
+    let shown = format!("{:?}", Options::new());
+    for (name, told, shows) in DEFAULTS {
+        let row = rows.iter().find(|row| row.name == *name).expect(name);
+        let default = &row.cells[row.cells.len() - 3];
+        let same = default == told || default.starts_with(&format!("{told} ("));
+        assert!(same || default.starts_with(&format!("{told},")), "{name}: {default}");
+        let part = [format!(" {shows},"), format!(" {shows} ")];
+        assert!(part.iter().any(|part| shown.contains(part)), "{name}: {shown}");
+    }
 }
 
 #[test]
