@@ -178,7 +178,7 @@ impl Pattern for Publish {
             return Err(Refused::Full(message));
         }
         for pipe in targets.drain(..) {
-            // RFC 29, "PUB Socket Type": a peer without room loses the message, others do not wait.
+            // R29-10: a peer without room loses the message, others do not wait.
             if !pipes.try_write(pipe, &message) {
                 pipes.drops.no_room += 1;
             }

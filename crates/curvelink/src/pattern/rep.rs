@@ -42,7 +42,7 @@ impl Rep {
         asked.is_same_identity(now).then_some(pipe)
     }
 
-    /// Drops what is no request (RFC 28: discard); whether one is next.
+    /// Drops what is no request (R28-11); whether one is next.
     fn request_is_next(&mut self, pipes: &mut Pipes) -> bool {
         while let Some((_, message)) = self.incoming.peek(pipes) {
             if is_request(message) {
@@ -100,7 +100,7 @@ impl Pattern for Rep {
         };
         let frames = request.envelope.into_iter().chain(message.into_frames());
         let reply: Message = frames.collect();
-        // RFC 28, "REP Socket Type": a peer that does not take its reply loses it.
+        // R28-19: a peer that does not take its reply loses it.
         if !pipes.try_write(pipe, &reply) {
             pipes.drops.no_room += 1;
         }

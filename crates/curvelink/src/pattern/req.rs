@@ -61,7 +61,7 @@ impl Req {
         message.pop_front();
     }
 
-    /// Drops what is no reply (RFC 28: discard); whether one is next.
+    /// Drops what is no reply (R28-7, R28-8); whether one is next.
     fn reply_is_next(&mut self, asked: Option<PipeId>, pipes: &mut Pipes) -> bool {
         while let Some((pipe, message)) = self.incoming.peek(pipes) {
             match self.check(asked, pipe, message) {
@@ -126,7 +126,7 @@ impl Pattern for Req {
         // What came before the request is no reply to it. Afterwards the reply may be there.
         pipes.drops.late_reply += self.incoming.clear(pipes) as u64;
         self.request = self.request.map(|last| last.wrapping_add(1));
-        // RFC 28, "REQ Socket Type": an empty delimiter before the body.
+        // R28-3: an empty delimiter before the body.
         message.push_front(Frame::empty());
         if let Some(number) = self.number() {
             message.push_front(number);

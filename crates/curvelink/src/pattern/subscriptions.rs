@@ -82,7 +82,7 @@ impl Subscriptions {
     }
 }
 
-/// What a subscriber wants. Counted: N subscribes need N cancels (RFC 29, "SUB Socket Type").
+/// What a subscriber wants. Counted: N subscribes need N cancels (R37-70).
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     counts: HashMap<Bytes, u32>,

@@ -6,7 +6,8 @@ use curvelink_proto::Message;
 
 use crate::pipe::{PipeId, Pipes};
 
-/// The pipes of a socket that deals with one of them at a time, round robin among those that can.
+/// The pipes of a socket that deals with one of them at a time, round robin among those that can
+/// (R30-10, R30-21).
 ///
 /// The first `active` pipes have room (or messages) as far as is known; the others wait for the
 /// pipe's next `writable` (or `readable`). libzmq's `lb_t` and `fq_t` are the same idea twice, and
