@@ -187,7 +187,7 @@ fn batches_that_are_dropped_lose_and_double_nothing() {
     push.connect(&endpoint).unwrap();
     let (mut to_send, mut got, mut next) = (Vec::new(), Vec::new(), 0);
     let mut noop = TaskContext::from_waker(Waker::noop());
-    while got.len() < 600 {
+    while got.len() < 300 {
         let more = random.below(20) as u64;
         to_send.extend(messages(next..next + more));
         next += more;

@@ -472,11 +472,11 @@ fn a_proxy_runs_in_a_thread_of_its_own() {
     let running = thread::spawn(move || blocking::run_proxy(&mut proxy));
     let sending = thread::spawn(move || {
         let source = blocking::Socket::new(source);
-        (0..2000).for_each(|i| source.send(i.to_string()).unwrap());
+        (0..500).for_each(|i| source.send(i.to_string()).unwrap());
         source
     });
     let sink = blocking::Socket::new(sink);
-    for i in 0..2000 {
+    for i in 0..500 {
         assert_eq!(number(&sink.recv().unwrap()), i);
     }
     drop(sending.join().unwrap());

@@ -11,12 +11,12 @@ use crate::socket::{Kind, Publishes, Receives, Sends};
 use crate::sync::later;
 
 /// A [`Socket`](crate::Socket) whose calls block the thread; what does not wait is that of the
-/// socket inside. See the [module](self) for where it may be used.
+/// socket inside. See the [module](crate::blocking) for where it may be used.
 #[derive(Clone, Debug)]
 pub struct Socket<K>(crate::Socket<K>);
 
 /// An [`AnySocket`](crate::AnySocket) whose calls block the thread; what does not wait is that of
-/// the socket inside. See the [module](self) for where it may be used.
+/// the socket inside. See the [module](crate::blocking) for where it may be used.
 #[derive(Clone, Debug)]
 pub struct AnySocket(crate::AnySocket);
 
