@@ -208,6 +208,53 @@ fn every_name_in_the_guide_is_public() {
     assert!(seen > 100, "the search for names finds them: {seen}");
 }
 
+/// Whether a text between backticks is a name of Rust's and nothing else: `send_hwm`, `peers()`.
+fn is_member(code: &str) -> bool {
+    let name = code.split('(').next().unwrap_or_default();
+    let snake = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    name.contains('_') && name.chars().all(snake) && (name == code || code.ends_with(')'))
+}
+
+#[test]
+fn every_option_and_method_in_the_guide_is_public() {
+    let names = api::names();
+    let members: BTreeSet<&str> = names
+        .iter()
+        .filter_map(|name| Some(name.split_once("::")?.1))
+        .collect();
+    let mut seen = 0;
+    for name in pages() {
+        for code in spoken_of(&page(&name), "curvelink") {
+            let member = code.split('(').next().unwrap_or_default();
+            if is_member(&code) && !code.starts_with("zmq_") {
+                assert!(
+                    members.contains(member),
+                    "{name} speaks of {code}, which is not there"
+                );
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 100, "the search for names finds them: {seen}");
+}
+
+#[test]
+fn a_name_of_ours_is_told_from_other_texts() {
+    for member in ["send_hwm", "dropped_by()", "router_mandatory(true)"] {
+        assert!(is_member(member), "{member}");
+    }
+    for other in [
+        "send",
+        "SendError",
+        "socket.send_x()",
+        "tcp://a_b",
+        "a_b c",
+        "ZMQ_FD",
+    ] {
+        assert!(!is_member(other), "{other}");
+    }
+}
+
 #[test]
 fn every_alias_of_the_api_has_a_row() {
     let options = fs::read_to_string(folder().join("../options.md")).unwrap();
