@@ -319,6 +319,19 @@ async fn the_last_value_goes_to_whoever_was_received_last() {
             assert_eq!(texts(&subscriber.recv().await.unwrap()), ["A", expected]);
         }
     }
+    // One that has gone is not waited for.
+    let hasty = context.socket::<Sub>(quick());
+    hasty.subscribe("A");
+    hasty.connect(&endpoint).unwrap();
+    publisher.recv().await.unwrap();
+    hasty.close();
+    peers(&publisher, 2).await;
+    publisher.send(["A", "for who stayed"]).await.unwrap();
+    for subscriber in [&early, &late] {
+        let expected = ["A", "for who stayed"];
+        assert_eq!(texts(&subscriber.recv().await.unwrap()), expected);
+    }
+    assert_eq!(publisher.recv().await.unwrap(), Message::from("\x00A"));
     // A topic that the last one did not get goes to nobody, and the one after it to all again.
     late.unsubscribe("A");
     publisher.recv().await.unwrap();

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use curvelink_proto::{Message, Peer, Reason, Topics as Rights};
+use curvelink_proto::{Message, Peer, Reason};
 
 use super::pending::Pending;
 use super::subscriptions::{Change, Subscriptions};
@@ -134,10 +134,6 @@ impl Pattern for Publish {
         self.peers.insert(pipe);
         if self.options.manual {
             self.by_peer.insert(identity(peer), pipe);
-        }
-        if peer.rights.subscribe != Rights::All {
-            // What still waits was matched by the peer before, who may have been another.
-            pipes.clear_outgoing(pipe);
         }
         let welcome = &self.options.welcome;
         if !welcome.is_empty()
@@ -277,5 +273,64 @@ impl Pattern for Publish {
 
     fn topics(&self) -> usize {
         self.subscriptions.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use curvelink_proto::{PeerAddress, SocketType, Topics as Rights};
+
+    use super::*;
+    use crate::pipe::{Incoming, Origin, Outgoing, Outlet};
+
+    fn peer(rights: Rights) -> Arc<Peer> {
+        let mut peer = Peer::anonymous(PeerAddress::Inproc, SocketType::Sub);
+        peer.rights.subscribe = rights;
+        Arc::new(peer)
+    }
+
+    #[test]
+    fn what_waited_for_one_peer_is_not_sent_to_the_next() {
+        let options = Options::new();
+        let mut pipes = Pipes::new(Weak::new(), &options);
+        let mut publish = Publish::new(&options, false);
+        let outgoing = Arc::new(Outgoing::new(0, 1000, false));
+        let outlet = Some(Outlet::Link(outgoing.clone()));
+        let incoming = Arc::new(Incoming::new(0, 1000, false));
+        let pipe = pipes.insert(outlet, incoming, Origin::Dialled);
+        let peer = peer(Rights::All);
+        pipes.set_peer(pipe, Some(peer.clone()));
+        publish.ready(pipe, &peer, &mut pipes).unwrap();
+        let subscribed = publish.subscription(pipe, true, &Bytes::from("a"), &mut pipes);
+        subscribed.unwrap();
+        publish.send("a1".into(), &mut pipes).unwrap();
+        assert_eq!(outgoing.messages(), 1);
+        publish.lost(pipe, &mut pipes);
+        publish.send("a2".into(), &mut pipes).unwrap();
+        assert_eq!(outgoing.messages(), 0);
+        assert_eq!(pipes.drops.peer_gone, 1);
+    }
+
+    #[test]
+    fn a_subscription_at_the_head_of_a_message_needs_the_right_to_it() {
+        let options = Options::new().only_first_subscribe(true);
+        let mut pipes = Pipes::new(Weak::new(), &options);
+        let mut publish = Publish::new(&options, true);
+        let incoming = Arc::new(Incoming::new(0, 1000, false));
+        let pipe = pipes.insert(None, incoming, Origin::Accepted);
+        let peer = peer(Rights::under([b"mine".to_vec()]));
+        pipes.set_peer(pipe, Some(peer.clone()));
+        publish.ready(pipe, &peer, &mut pipes).unwrap();
+        for head in ["\x01theirs", "\x01mine"] {
+            publish.take(pipe, Message::from([head, "up"]), &mut pipes);
+        }
+        let mut shown = Vec::new();
+        while let Ok(Some(message)) = publish.recv(&mut pipes) {
+            shown.push(message);
+        }
+        assert_eq!(shown, ["up".into(), "\x01mine".into(), "up".into()]);
+        assert_eq!(publish.topics(), 1);
     }
 }

@@ -142,3 +142,40 @@ impl Pattern for Subscribe {
         self.wanted.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use curvelink_proto::{PeerAddress, SocketType};
+
+    use super::*;
+    use crate::options::Options;
+    use crate::pipe::{Incoming, Origin, Outgoing, Outlet};
+
+    #[test]
+    fn subscriptions_that_were_not_written_are_forgotten_with_the_link() {
+        let options = Options::new();
+        let mut pipes = Pipes::new(Weak::new(), &options);
+        let mut subscribe = Subscribe::new(&options.topics, true);
+        let outgoing = Arc::new(Outgoing::new(0, 1000, false));
+        let pipe = pipes.insert(
+            Some(Outlet::Link(outgoing.clone())),
+            Arc::new(Incoming::new(0, 1000, false)),
+            Origin::Dialled,
+        );
+        subscribe.attach(pipe, &mut pipes);
+        let peer = Arc::new(Peer::anonymous(PeerAddress::Inproc, SocketType::Pub));
+        for prefix in ["a", "b"] {
+            subscribe.subscribe(prefix.into(), true, &mut pipes);
+        }
+        subscribe.ready(pipe, &peer, &mut pipes).unwrap();
+        assert_eq!(outgoing.messages(), 2);
+        subscribe.lost(pipe, &mut pipes);
+        subscribe.subscribe("a".into(), false, &mut pipes);
+        assert_eq!(outgoing.messages(), 0);
+        subscribe.ready(pipe, &peer, &mut pipes).unwrap();
+        assert_eq!(outgoing.messages(), 1, "what is wanted now, and once");
+        assert_eq!(pipes.drops.total(), 0, "no message was among them");
+    }
+}

@@ -75,6 +75,9 @@ impl Incoming {
             mark => mark,
         };
         self.conflate.store(conflate, Ordering::Relaxed);
+        if conflate && let Some(last) = state.queue.pop_back() {
+            self.push(&mut state, last);
+        }
         let step = (state.max_messages / 8).clamp(1, 64);
         self.step.store(step, Ordering::Relaxed);
     }
@@ -323,5 +326,16 @@ mod tests {
         incoming.take(&mut batch);
         assert_eq!(batch, ["10".into()]);
         assert_eq!(incoming.conflated(), 10);
+    }
+
+    #[test]
+    fn what_waited_before_the_ends_were_joined_conflates_too() {
+        let incoming = Incoming::new(5, 1000, false);
+        assert_eq!(fill(&incoming), 5);
+        incoming.set_terms(9, true);
+        assert_eq!((incoming.len(), incoming.conflated()), (1, 4));
+        let mut batch = VecDeque::new();
+        incoming.take(&mut batch);
+        assert_eq!(batch.len(), 1);
     }
 }

@@ -306,17 +306,14 @@ impl Pipes {
 
     /// The next message of a pipe, with its peer noted on it.
     pub(crate) fn read(&mut self, id: PipeId) -> Option<Message> {
+        self.peek(id)?;
+        self.read_peeked(id)
+    }
+
+    /// The message that [`peek`](Self::peek) has shown, even if a newer one could take its place.
+    pub(crate) fn read_peeked(&mut self, id: PipeId) -> Option<Message> {
         let pipe = self.slots.get_mut(id)?;
-        if pipe.batch.is_empty() || pipe.incoming.conflates() {
-            pipe.served = Served::default();
-            self.effects.extend(pipe.incoming.take(&mut pipe.batch));
-        }
-        let Some(mut message) = pipe.batch.pop_front() else {
-            if pipe.ending {
-                self.ended.push(id);
-            }
-            return None;
-        };
+        let mut message = pipe.batch.pop_front()?;
         pipe.served.messages += 1;
         pipe.served.octets += message.octets();
         // With the last one out there is room, and a writer that waits must not have to wait for
