@@ -64,9 +64,11 @@ impl Dial {
         let mut pause = Pause::new(&self.core);
         let stop = self.core.options.links.reconnect_stop;
         loop {
+            // A connection that is made as the socket closes must not carry what was given up.
             let attempt = tokio::select! {
-                attempt = self.open() => attempt,
+                biased;
                 () = self.closing() => return StopCause::Asked,
+                attempt = self.open() => attempt,
             };
             let (after, error) = match attempt {
                 Err(error) => {
@@ -152,7 +154,7 @@ impl Dial {
         let deadline = poll_fn(|cx| self.queues.outgoing.poll_closing(cx)).await;
         let at_once = self.core.options.links.reconnect_stop.on_disconnect()
             && self.disconnected.load(Ordering::Relaxed);
-        if !at_once {
+        if !at_once && Instant::now() < deadline {
             tokio::time::sleep_until(deadline.into()).await;
         }
     }

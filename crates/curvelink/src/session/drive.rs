@@ -173,6 +173,10 @@ impl Session {
             .outgoing
             .poll_take(self.engine.backlog_room(), cx);
         self.closing = taken.closing;
+        // Beyond the linger time not one message more goes out.
+        if taken.closing.is_some_and(|end| Instant::now() >= end) {
+            return Err(LinkEnd::Closed);
+        }
         if let Some(backlog) = taken.backlog {
             self.engine.send(backlog)?;
             return Ok(Progress::More);

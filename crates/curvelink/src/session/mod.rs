@@ -153,14 +153,16 @@ impl Session {
         outcome
     }
 
-    /// Writes what the engine still has to say, then ends our side of the stream. Octets that the
-    /// peer has sent and nobody read would turn the close into a reset that can destroy what we
-    /// wrote: they are read and dropped.
+    /// Writes what the engine still has to say, but for messages whose time is over, then ends our
+    /// side of the stream. Octets that the peer has sent and nobody read would turn the close into
+    /// a reset that can destroy what we wrote: they are read and dropped.
     async fn farewell(mut self, end: &LinkEnd) -> std::io::Result<()> {
         if matches!(end, LinkEnd::Gone) {
             return Ok(());
         }
-        std::future::poll_fn(|cx| self.poll_flush(cx)).await?;
+        if !matches!(end, LinkEnd::Closed) {
+            std::future::poll_fn(|cx| self.poll_flush(cx)).await?;
+        }
         self.stream.shutdown().await?;
         let mut dropped = [0; 4096];
         while self.stream.read(&mut dropped).await? > 0 {}
