@@ -388,3 +388,22 @@ async fn an_endpoint_that_we_connect_to_hands_nothing_over() {
     router.send(["me", "x"]).await.unwrap();
     assert_eq!(texts(&ours.recv().await.unwrap()), ["x"]);
 }
+
+#[tokio::test]
+async fn with_immediate_nothing_waits_for_an_endpoint_that_was_lost() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let options = quick().router_mandatory(true).immediate(true);
+    let router = context.socket::<Router>(options);
+    let mut monitor = router.monitor();
+    let dealer = context.socket::<Dealer>(Options::new().routing_id("d"));
+    router.connect(&bind_tcp(&dealer)).unwrap();
+    admitted(&mut monitor).await;
+    router.send(["d", "x"]).await.unwrap();
+    assert_eq!(texts(&dealer.recv().await.unwrap()), ["x"]);
+    dealer.close();
+    disconnected(&mut monitor).await;
+    peers(&router, 0).await;
+    let lost = router.send(["d", "y"]).await;
+    assert_eq!(lost, Err(SendError::Unroutable));
+}

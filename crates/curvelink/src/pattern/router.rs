@@ -116,10 +116,10 @@ impl Pattern for Router {
         Ok(())
     }
 
-    /// The id of a peer that came to us is free for the next; messages of the link that is gone
-    /// keep it.
+    /// The id of a peer for which nothing can wait is free for the next; messages of the link that
+    /// is gone keep it.
     fn lost(&mut self, pipe: PipeId, pipes: &mut Pipes) {
-        if !pipes.reconnects(pipe) {
+        if !pipes.keeps(pipe) {
             pipes.clear_outgoing(pipe);
             self.ids.release(pipe);
         }

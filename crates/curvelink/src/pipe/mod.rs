@@ -175,6 +175,11 @@ impl Pipes {
         pipe.is_some_and(|pipe| pipe.origin == Origin::Dialled && !pipe.ending)
     }
 
+    /// Whether messages may wait for the link to come back.
+    pub(crate) fn keeps(&self, id: PipeId) -> bool {
+        self.reconnects(id) && !self.immediate
+    }
+
     /// Notes who is at the other end from now on, or that nobody is. Messages that an earlier peer
     /// sent, and that still wait, stay that peer's.
     pub(crate) fn set_peer(&mut self, id: PipeId, peer: Option<Arc<Peer>>) {
