@@ -87,6 +87,7 @@ class Scenario:
         self.contexts, self.sockets, self.links, self.started = {}, {}, {}, {}
 
     def run(self):
+        self.thread = threading.current_thread()
         while (step := self.steps.get()) is not None:
             self.reply(step["id"], self.perform(step["socket"], step["verb"], step["args"]))
         for name, made in self.sockets.items():
@@ -171,13 +172,20 @@ class Scenario:
         self.sockets[socket].setsockopt(zmq.UNSUBSCRIBE, octets(prefix))
         return "ok"
 
-    # Messages. Asking for the events first makes libzmq look at its mailbox, which it otherwise
-    # does at most once in a millisecond.
+    # Messages. Asking for its events makes a socket look at its mailbox, which it otherwise does
+    # when it is used, and at most once in a millisecond: a disconnected link ends no sooner.
 
     def up_to_date(self, socket):
-        made = self.sockets[socket]
-        made.getsockopt(zmq.EVENTS)
-        return made
+        """The socket; what `start` has under way is in the hands of another thread."""
+        if threading.current_thread() is not self.thread:
+            return self.sockets[socket]
+        for name, made in self.sockets.items():
+            try:
+                if name not in self.started:
+                    made.getsockopt(zmq.EVENTS)
+            except zmq.ContextTerminated:
+                pass
+        return self.sockets[socket]
 
     def send(self, socket, milliseconds, *frames):
         made = self.up_to_date(socket)
@@ -192,16 +200,17 @@ class Scenario:
 
     def recv(self, socket, milliseconds):
         made = self.up_to_date(socket)
-        try:
-            if milliseconds == 0:
-                message = made.recv_multipart(zmq.DONTWAIT)
-            else:
-                if milliseconds is not None:
-                    made.setsockopt(zmq.RCVTIMEO, milliseconds)
-                message = made.recv_multipart()
-        except zmq.Again:
-            return "nothing"
-        return {"message": [text(frame) for frame in message]}
+        end = time.monotonic() + (milliseconds or 0) / 1000
+        while True:
+            try:
+                flags = 0 if milliseconds is None else zmq.DONTWAIT
+                message = made.recv_multipart(flags)
+                return {"message": [text(frame) for frame in message]}
+            except zmq.Again:
+                if milliseconds is None or time.monotonic() >= end:
+                    return "nothing"
+            made.poll(10)
+            self.up_to_date(socket)
 
     def burst(self, socket, count, *prefix):
         """Sends numbers, each after the frames of `prefix`, until one is refused."""
@@ -230,8 +239,9 @@ class Scenario:
         """Waits until that many links are up."""
         links, end = self.links[socket], time.monotonic() + PATIENCE
         while links.up != count:
-            if links.next(end - time.monotonic()) is None:
+            if links.next(0.01) is None and time.monotonic() > end:
                 return f"{links.up} links"
+            self.up_to_date(socket)
         self.up_to_date(socket)
         return "ok"
 
@@ -239,8 +249,9 @@ class Scenario:
         """The events up to one."""
         links, end = self.links[socket], time.monotonic() + PATIENCE
         while last not in links.names:
-            if links.next(end - time.monotonic()) is None:
+            if links.next(0.01) is None and time.monotonic() > end:
                 return " ".join([*links.names, "nothing"])
+            self.up_to_date(socket)
         at = links.names.index(last) + 1
         seen, links.names = links.names[:at], links.names[at:]
         return " ".join(seen)
@@ -248,12 +259,12 @@ class Scenario:
     # What goes on while the scenario does.
 
     def start(self, socket, verb, *args):
-        made, answer = self.sockets[socket], []
+        answer = []
         work = threading.Thread(
             target=lambda: answer.append(self.perform(socket, verb, args)), daemon=True
         )
-        work.start()
         self.started[socket] = (work, answer)
+        work.start()
         # It is certainly under way when it has had the time to be.
         work.join(0.05)
         return "done" if answer else "ok"
@@ -261,6 +272,8 @@ class Scenario:
     def done(self, socket, milliseconds):
         work, answer = self.started[socket]
         work.join(milliseconds / 1000)
+        if answer:
+            del self.started[socket]
         return answer[0] if answer else "waiting"
 
     def terminate(self, _socket, context):

@@ -22,7 +22,7 @@ macro_rules! areas {
     };
 }
 
-areas! { pipeline pubsub reqrep xpub }
+areas! { hwm inproc pair pipeline pubsub reqrep router xpub }
 
 #[test]
 fn every_file_of_scenarios_runs() {
