@@ -27,6 +27,8 @@ pub enum Action {
     Bind(String),
     /// Connects.
     Connect(String),
+    /// Connects and gives the peer a routing id.
+    ConnectAs(String, Vec<u8>),
     /// Stops listening.
     Unbind(String),
     /// Ends a connection.
@@ -105,6 +107,7 @@ pub fn parse(
         "get" => Action::Get(arg(0)?.to_owned()),
         "bind" => Action::Bind(endpoint(arg(0)?)?),
         "connect" => Action::Connect(endpoint(arg(0)?)?),
+        "connect-as" => Action::ConnectAs(endpoint(arg(0)?)?, frame(arg(1)?)?),
         "unbind" => Action::Unbind(endpoint(arg(0)?)?),
         "disconnect" => Action::Disconnect(endpoint(arg(0)?)?),
         "last" => Action::Last,

@@ -37,6 +37,7 @@ impl Endpoints {
         let mut resolved = text.replace("{folder}", &folder);
         while let Some((before, rest)) = resolved.split_once('{')
             && let Some((name, after)) = rest.split_once('}')
+            && name.starts_with("tcp")
         {
             let endpoint = self.fresh(name, "tcp");
             let port = endpoint.rsplit(':').next().unwrap_or_default();

@@ -6,7 +6,6 @@
 
 pub mod action;
 mod endpoints;
-mod options;
 mod ours;
 mod raw;
 mod run;

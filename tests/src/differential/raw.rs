@@ -2,7 +2,8 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::action::Frames;
 use crate::support::raw;
@@ -42,8 +43,24 @@ impl RawPeer {
 
     pub(super) fn accept(&mut self) -> io::Result<()> {
         let listener = self.listener.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        let (stream, _) = listener.accept()?;
+        listener.set_nonblocking(true)?;
+        let end = Instant::now() + PATIENCE;
+        let stream = loop {
+            match listener.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < end => {
+                    thread::sleep(Duration::from_millis(2));
+                }
+                accepted => break accepted?.0,
+            }
+        };
+        stream.set_nonblocking(false)?;
         self.take(stream)
+    }
+
+    /// Stops listening.
+    pub(super) fn deafen(&mut self) -> io::Result<()> {
+        self.listener.take();
+        Ok(())
     }
 
     fn take(&mut self, stream: TcpStream) -> io::Result<()> {
@@ -69,6 +86,11 @@ impl RawPeer {
             return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(())
+    }
+
+    /// Our half of it alone.
+    pub(super) fn introduce(&mut self, kind: &str) -> io::Result<()> {
+        self.write(&raw::null_peer(&[("Socket-Type", kind.as_bytes())]))
     }
 
     /// A message, after the handshake.

@@ -209,10 +209,12 @@ impl Run<'_> {
             "dial" => raw.dial(&self.endpoints.resolve(argument)),
             "listen" => raw.listen(&self.endpoints.resolve(argument)),
             "accept" => raw.accept(),
+            "deafen" => raw.deafen(),
             "greet" => {
                 let id = args.get(1).map_or("\"\"", String::as_str);
                 raw.greet(argument, &self.ids.read(id)?[0])
             }
+            "introduce" => raw.introduce(argument),
             "say" => raw.say(&self.ids.read(argument)?),
             "write" => raw.write(&self.ids.read(argument)?.concat()),
             "read" => {

@@ -154,6 +154,7 @@ fn call(action: &Action) -> (&'static str, Vec<Value>) {
         Action::Get(name) => ("get", vec![json!(name)]),
         Action::Bind(endpoint) => ("bind", vec![json!(endpoint)]),
         Action::Connect(endpoint) => ("connect", vec![json!(endpoint)]),
+        Action::ConnectAs(endpoint, id) => ("connect_as", vec![json!(endpoint), json!(text(id))]),
         Action::Unbind(endpoint) => ("unbind", vec![json!(endpoint)]),
         Action::Disconnect(endpoint) => ("disconnect", vec![json!(endpoint)]),
         Action::Last => ("last", vec![]),

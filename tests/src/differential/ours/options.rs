@@ -1,0 +1,76 @@
+//! libzmq's options by name, as ours.
+
+use std::time::Duration;
+
+use curvelink::Options;
+
+/// The options with one more, or the word for what is wrong.
+pub(super) fn with(options: Options, name: &str, value: &[u8]) -> Result<Options, String> {
+    let number = || -> Result<i64, String> {
+        let text = std::str::from_utf8(value).map_err(|_| "invalid".to_owned())?;
+        text.parse().map_err(|_| "invalid".to_owned())
+    };
+    let count = || usize::try_from(number()?).map_err(|_| "invalid".to_owned());
+    let time = || Ok::<_, String>(Duration::from_millis(count()? as u64));
+    let seconds = || Ok::<_, String>(Duration::from_secs(count()? as u64));
+    let flag = || match number()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err("invalid".to_owned()),
+    };
+    let text = || String::from_utf8_lossy(value).into_owned();
+    Ok(match name {
+        "sndhwm" => options.send_hwm(count()?),
+        "rcvhwm" => options.recv_hwm(count()?),
+        "conflate" => options.conflate(flag()?),
+        "immediate" => options.immediate(flag()?),
+        "maxmsgsize" => options.max_message_size(count()?),
+        "linger" if number()? == -1 => options.linger(Duration::MAX),
+        "linger" => options.linger(time()?),
+        "sndtimeo" => options.send_timeout(time()?),
+        "rcvtimeo" => options.recv_timeout(time()?),
+
+        "connect_timeout" => options.connect_timeout(time()?),
+        "handshake_ivl" => options.greeting_timeout(time()?).handshake_timeout(time()?),
+        "reconnect_ivl" => options.reconnect_interval(time()?),
+        "reconnect_ivl_max" => options.reconnect_interval_max(time()?),
+        "heartbeat_ivl" => options.heartbeat_interval(time()?),
+        "heartbeat_timeout" => options.heartbeat_timeout(time()?),
+        "heartbeat_ttl" => options.heartbeat_ttl(time()?),
+
+        "routing_id" => options.routing_id(value),
+        "router_mandatory" => options.router_mandatory(flag()?),
+        "router_handover" => options.router_handover(flag()?),
+        "probe_router" => options.probe_router(flag()?),
+        "req_relaxed" => options.req_relaxed(flag()?),
+        "req_correlate" => options.req_correlate(flag()?),
+
+        "xpub_verbose" => options.xpub_verbose(flag()?),
+        "xpub_verboser" => options.xpub_verboser(flag()?),
+        "xpub_manual" => options.xpub_manual(flag()?),
+        "xpub_manual_last_value" => options.xpub_manual_last_value(flag()?),
+        "xpub_nodrop" => options.xpub_nodrop(flag()?),
+        "xpub_welcome_msg" => options.xpub_welcome(value),
+        "invert_matching" => options.invert_matching(flag()?),
+        "only_first_subscribe" => options.only_first_subscribe(flag()?),
+        "xsub_verbose_unsubscribe" => options.xsub_verbose_unsubscribe(flag()?),
+        "hello_msg" => options.hello_message(value),
+        "disconnect_msg" => options.disconnect_message(value),
+        "hiccup_msg" => options.hiccup_message(value),
+
+        // Always on.
+        "ipv6" => options,
+        "clear_text" => options.allow_clear_text_beyond_this_host(),
+        "backlog" => options.backlog(count()? as u32),
+        "bindtodevice" => options.bind_to_device(&text()),
+        "tos" => options.type_of_service(count()? as u8),
+        "sndbuf" => options.send_buffer(count()?),
+        "rcvbuf" => options.recv_buffer(count()?),
+        "tcp_maxrt" => options.tcp_max_retransmit(time()?),
+        "tcp_keepalive" => options.tcp_keepalive(flag()?),
+        "tcp_keepalive_idle" => options.tcp_keepalive_idle(seconds()?),
+        "tcp_keepalive_intvl" => options.tcp_keepalive_interval(seconds()?),
+        "tcp_keepalive_cnt" => options.tcp_keepalive_count(count()? as u32),
+        _ => return Err(format!("no option {name}")),
+    })
+}
