@@ -86,6 +86,7 @@ class Links:
 class Scenario:
     def __init__(self, reply):
         self.reply, self.steps = reply, queue.Queue()
+        self.closed = -1.0
         self.contexts, self.sockets, self.links, self.started = {}, {}, {}, {}
 
     def run(self):
@@ -142,8 +143,15 @@ class Scenario:
         return text(value.rstrip(b"\0")) if isinstance(value, bytes) else str(value)
 
     def bind(self, socket, endpoint):
-        self.sockets[socket].bind(endpoint)
-        return "ok"
+        while True:
+            try:
+                self.sockets[socket].bind(endpoint)
+                return "ok"
+            except zmq.ZMQError as error:
+                # libzmq closes sockets behind: an address is not free at once.
+                if error.errno != zmq.EADDRINUSE or time.monotonic() > self.closed + 1:
+                    raise
+                time.sleep(0.01)
 
     def connect(self, socket, endpoint):
         self.sockets[socket].connect(endpoint)
@@ -170,6 +178,7 @@ class Scenario:
         made.disable_monitor()
         made.close()
         self.links.pop(socket).monitor.close()
+        self.closed = time.monotonic()
         return "ok"
 
     def subscribe(self, socket, prefix):

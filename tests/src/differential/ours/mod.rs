@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use curvelink::{BindError, Context, LinkEventKind, Options, RefusedEndpoint, SocketType};
+use curvelink::{BindError, Context, Options, RefusedEndpoint, SocketType};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -106,7 +106,8 @@ impl Ours {
             .contexts
             .entry(context.to_owned())
             .or_insert_with(|| Context::new().expect("a runtime is there"));
-        let kind = SocketType::from_name(kind.as_bytes()).ok_or("no such type")?;
+        let kind = SocketType::ALL.iter().find(|known| known.name() == kind);
+        let kind = *kind.ok_or("no such type")?;
         let options = chosen
             .iter()
             .try_fold(Options::new(), |options, (name, value)| {
@@ -149,7 +150,7 @@ async fn links(socket: &Named, count: u64) -> Result<Outcome, String> {
     }
 }
 
-/// The events by libzmq's names.
+/// The events up to one, by libzmq's names.
 async fn until(socket: &mut Named, last: &str) -> Result<Outcome, String> {
     let mut names = Vec::new();
     loop {
@@ -157,21 +158,36 @@ async fn until(socket: &mut Named, last: &str) -> Result<Outcome, String> {
             names.push("nothing");
             return Ok(Outcome::word(names.join(" ")));
         };
-        let name = match event.kind {
-            LinkEventKind::Listening => "LISTENING",
-            LinkEventKind::AcceptFailed { .. } => "ACCEPT_FAILED",
-            LinkEventKind::Accepted => "ACCEPTED",
-            LinkEventKind::Connected => "CONNECTED",
-            LinkEventKind::Retrying { .. } => "CONNECT_RETRIED",
-            LinkEventKind::HandshakeSucceeded(_) => "HANDSHAKE_SUCCEEDED",
-            LinkEventKind::Refused(_) => "HANDSHAKE_FAILED",
-            LinkEventKind::Disconnected { .. } => "DISCONNECTED",
-            LinkEventKind::Closed => "CLOSED",
-            _ => continue,
-        };
-        names.push(name);
-        if name == last {
-            return Ok(Outcome::word(names.join(" ")));
+        for event in event.libzmq() {
+            socket
+                .told
+                .push_back(EVENTS[event.number.trailing_zeros() as usize]);
+        }
+        while let Some(name) = socket.told.pop_front() {
+            names.push(name);
+            if name == last {
+                return Ok(Outcome::word(names.join(" ")));
+            }
         }
     }
 }
+
+/// The names of libzmq's events, bit by bit.
+const EVENTS: [&str; 16] = [
+    "CONNECTED",
+    "CONNECT_DELAYED",
+    "CONNECT_RETRIED",
+    "LISTENING",
+    "BIND_FAILED",
+    "ACCEPTED",
+    "ACCEPT_FAILED",
+    "CLOSED",
+    "CLOSE_FAILED",
+    "DISCONNECTED",
+    "MONITOR_STOPPED",
+    "HANDSHAKE_FAILED_NO_DETAIL",
+    "HANDSHAKE_SUCCEEDED",
+    "HANDSHAKE_FAILED_PROTOCOL",
+    "HANDSHAKE_FAILED_AUTH",
+    "15",
+];

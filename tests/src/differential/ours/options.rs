@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curvelink::Options;
+use curvelink::{Options, ReconnectStop};
 
 /// The options with one more, or the word for what is wrong.
 pub(super) fn with(options: Options, name: &str, value: &[u8]) -> Result<Options, String> {
@@ -34,6 +34,7 @@ pub(super) fn with(options: Options, name: &str, value: &[u8]) -> Result<Options
         "handshake_ivl" => options.greeting_timeout(time()?).handshake_timeout(time()?),
         "reconnect_ivl" => options.reconnect_interval(time()?),
         "reconnect_ivl_max" => options.reconnect_interval_max(time()?),
+        "reconnect_stop" => options.reconnect_stop(stop(number()?)),
         "heartbeat_ivl" => options.heartbeat_interval(time()?),
         "heartbeat_timeout" => options.heartbeat_timeout(time()?),
         "heartbeat_ttl" => options.heartbeat_ttl(time()?),
@@ -44,6 +45,8 @@ pub(super) fn with(options: Options, name: &str, value: &[u8]) -> Result<Options
         "probe_router" => options.probe_router(flag()?),
         "req_relaxed" => options.req_relaxed(flag()?),
         "req_correlate" => options.req_correlate(flag()?),
+
+        "stream_notify" => options.stream_notify(flag()?),
 
         "xpub_verbose" => options.xpub_verbose(flag()?),
         "xpub_verboser" => options.xpub_verboser(flag()?),
@@ -58,8 +61,7 @@ pub(super) fn with(options: Options, name: &str, value: &[u8]) -> Result<Options
         "disconnect_msg" => options.disconnect_message(value),
         "hiccup_msg" => options.hiccup_message(value),
 
-        // Always on.
-        "ipv6" => options,
+        "ipv6" => options.ipv6(flag()?),
         "clear_text" => options.allow_clear_text_beyond_this_host(),
         "backlog" => options.backlog(count()? as u32),
         "bindtodevice" => options.bind_to_device(&text()),
@@ -71,6 +73,22 @@ pub(super) fn with(options: Options, name: &str, value: &[u8]) -> Result<Options
         "tcp_keepalive_idle" => options.tcp_keepalive_idle(seconds()?),
         "tcp_keepalive_intvl" => options.tcp_keepalive_interval(seconds()?),
         "tcp_keepalive_cnt" => options.tcp_keepalive_count(count()? as u32),
+        "socks_proxy" => options.socks_proxy(&text()),
         _ => return Err(format!("no option {name}")),
     })
+}
+
+/// libzmq's bits.
+fn stop(bits: i64) -> ReconnectStop {
+    let mut stop = ReconnectStop::new();
+    if bits & 1 != 0 {
+        stop = stop.connection_refused();
+    }
+    if bits & 2 != 0 {
+        stop = stop.handshake_failed();
+    }
+    if bits & 4 != 0 {
+        stop = stop.after_disconnect();
+    }
+    stop
 }

@@ -1,5 +1,6 @@
 //! One of our sockets under its name.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ pub(super) struct Named {
     pub(super) any: AnySocket,
     pub(super) monitor: Monitor,
     typed: Typed,
-    /// What was bound or connected last.
-    last: String,
+    /// Events that were told and not yet asked for.
+    pub(super) told: VecDeque<&'static str>,
     /// Who sent what was received last.
     pub(super) sender: Option<Arc<Peer>>,
 }
@@ -58,31 +59,29 @@ impl Named {
             monitor: any.monitor(),
             any,
             typed,
-            last: String::new(),
+            told: VecDeque::new(),
             sender: None,
         }
     }
 
     /// What is done at once; `None` for what may wait.
-    pub(super) fn at_once(&mut self, action: &Action) -> Option<Result<Outcome, String>> {
+    pub(super) fn at_once(&self, action: &Action) -> Option<Result<Outcome, String>> {
         let ok = |()| Outcome::word("ok");
         Some(match action {
             Action::Bind(endpoint) => {
-                let bound = self
-                    .any
-                    .bind(endpoint)
-                    .map_err(|error| of_bind(&error, endpoint));
-                bound.map(|bound| self.last = bound.to_string()).map(ok)
+                let bound = self.any.bind(endpoint);
+                bound
+                    .map(drop)
+                    .map(ok)
+                    .map_err(|error| of_bind(&error, endpoint))
             }
             Action::Connect(endpoint) => {
-                self.last.clone_from(endpoint);
                 let connected = self.any.connect(endpoint);
                 connected
                     .map(ok)
                     .map_err(|error| of_connect(&error, endpoint))
             }
             Action::ConnectAs(endpoint, id) => {
-                self.last.clone_from(endpoint);
                 let connected = self.any.connect_as(endpoint, Frame::from(&id[..]));
                 connected
                     .map(ok)
@@ -92,7 +91,12 @@ impl Named {
             Action::Disconnect(endpoint) => {
                 self.any.disconnect(endpoint).map(ok).map_err(no_endpoint)
             }
-            Action::Last => Ok(Outcome::word(&*self.last)),
+            Action::Last => {
+                let last = self.any.last_endpoint();
+                Ok(Outcome::word(
+                    last.map(|last| last.to_string()).unwrap_or_default(),
+                ))
+            }
             Action::Subscribe(prefix) => self.subscribe(Frame::from(&prefix[..]), true).map(ok),
             Action::Unsubscribe(prefix) => self.subscribe(Frame::from(&prefix[..]), false).map(ok),
             // An option is said when the socket is made.
