@@ -8,7 +8,7 @@ use curvelink_tests::differential::script::Verdict;
 use curvelink_tests::differential::{check, folder, scenarios};
 
 /// Scenarios that both sides must run.
-const LEAST: usize = 60;
+const LEAST: usize = 250;
 
 macro_rules! areas {
     ($($area:ident)*) => {
