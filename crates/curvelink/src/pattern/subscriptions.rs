@@ -1,6 +1,6 @@
 //! Who subscribed to what: at the publisher a set for each peer, at the subscriber counts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -85,7 +85,7 @@ impl Subscriptions {
 /// What a subscriber wants. Counted: N subscribes need N cancels (R37-70).
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
-    counts: HashMap<Bytes, u32>,
+    counts: BTreeMap<Bytes, u32>,
     trie: Trie,
 }
 
@@ -118,7 +118,7 @@ impl Wanted {
         found
     }
 
-    /// The distinct prefixes.
+    /// The distinct prefixes, in the order of their octets.
     pub(super) fn prefixes(&self) -> impl Iterator<Item = &Bytes> {
         self.counts.keys()
     }
@@ -256,6 +256,14 @@ mod tests {
         assert!(!wanted.remove(&prefix), "an unknown one is not the last");
         wanted.add(&prefix);
         wanted.add(&prefix);
+        for other in ["c", "ab", "b"] {
+            wanted.add(&other.into());
+        }
+        let told: Vec<_> = wanted.prefixes().collect();
+        assert_eq!(told, ["a", "ab", "b", "c"]);
+        for other in ["c", "ab", "b"] {
+            assert!(wanted.remove(other.as_bytes()));
+        }
         assert_eq!(wanted.len(), 1);
         assert!(!wanted.remove(&prefix) && wanted.matches(b"ab"));
         assert!(wanted.remove(&prefix) && !wanted.matches(b"ab"));
