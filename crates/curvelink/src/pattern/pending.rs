@@ -11,8 +11,8 @@ use crate::pipe::PipeId;
 /// Most subscriptions and messages that wait.
 const MAX_PENDING: usize = 65_536;
 
-/// Subscriptions and upstream messages of all peers in the order of their coming (R29-23): were each
-/// peer's read in turn, one's cancel could overtake another's subscription of the same prefix.
+/// Subscriptions and upstream messages of all peers in the order of their coming (R29-23): were
+/// each peer's read in turn, one's cancel could overtake another's subscription of the same prefix.
 #[derive(Debug)]
 pub(super) struct Pending {
     queue: VecDeque<(Option<PipeId>, Message)>,
