@@ -210,6 +210,7 @@ async fn recv(socket: &AnySocket, wait: Wait) -> Result<Option<Message>, String>
         Err(RecvError::TimedOut) => Ok(None),
         Err(RecvError::WrongTurn) => Err("fsm".to_owned()),
         Err(RecvError::Closed) => Err("terminated".to_owned()),
+        Err(RecvError::NotSupported) => Err("unsupported".to_owned()),
         Err(other) => Err(format!("{other:?}")),
     }
 }

@@ -63,6 +63,7 @@ pub(super) fn of_send(error: SendError) -> String {
         SendError::TimedOut => "again",
         SendError::Closed => "terminated",
         SendError::Empty => "invalid",
+        SendError::NotSupported => "unsupported",
         other => return format!("{other:?}"),
     }
     .to_owned()
