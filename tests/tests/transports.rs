@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use curvelink::{
     BindError, ConnectError, Context, Endpoint, EndpointError, IpcFilter, LinkEventKind, Options,
-    PeerAddress, Pull, Push, Reason, RefusedEndpoint, Rights, Side, Stage,
+    Pair, PeerAddress, Pull, Push, Reason, RefusedEndpoint, Rights, Side, Stage,
 };
 use curvelink_tests::support::{admit, admitted, bind_tcp, deadline, event, number, quick, texts};
 
@@ -342,5 +342,32 @@ async fn an_ipc_path_that_is_bound_again_at_once_can_be_connected_to() {
         push.connect(&endpoint).unwrap();
         push.send(round.to_string()).await.unwrap();
         assert_eq!(number(&pull.recv().await.unwrap()), round);
+    }
+}
+
+#[tokio::test]
+async fn an_inproc_link_that_is_given_up_ends_at_once_on_both_sides() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let push = context.socket::<Push>(Options::new());
+    push.bind("inproc://given-up").unwrap();
+    let pull = context.socket::<Pull>(Options::new());
+    pull.connect("inproc://given-up").unwrap();
+    push.try_send("0").unwrap();
+    pull.disconnect("inproc://given-up").unwrap();
+    assert!(push.peers().is_empty() && push.try_send("late").is_err());
+    assert_eq!(number(&pull.try_recv().unwrap()), 0, "it was there before");
+    assert!(pull.try_recv().is_err());
+    // With a message waiting, a PAIR's place is free for the next link all the same.
+    let bound = context.socket::<Pair>(Options::new());
+    bound.bind("inproc://pair").unwrap();
+    let pair = context.socket::<Pair>(Options::new());
+    pair.connect("inproc://pair").unwrap();
+    bound.try_send("1").unwrap();
+    pair.disconnect("inproc://pair").unwrap();
+    pair.connect("inproc://pair").unwrap();
+    bound.try_send("2").unwrap();
+    for expected in [1, 2] {
+        assert_eq!(number(&pair.try_recv().unwrap()), expected);
     }
 }
