@@ -126,7 +126,6 @@ async fn the_two_directions_of_a_peer_do_not_wait_for_each_other() {
             frame = raw::read_frame(&mut peer).await;
         }
         assert_eq!(frame, Some((0, b"down".to_vec())), "{kind}");
-        context.shutdown().await;
     }
 }
 
@@ -161,7 +160,6 @@ async fn what_waits_for_a_bound_peer_goes_with_it() {
             }
         };
         assert_eq!(arrived, Some((0, b"new".to_vec())), "{kind}");
-        context.shutdown().await;
     }
 }
 
@@ -566,11 +564,12 @@ async fn pub_shows_its_application_no_subscription() {
     let context = Context::new().unwrap();
     let publisher = context.socket::<Pub>(quick());
     let xpub = context.socket::<Xpub>(quick());
-    for endpoint in [bind_tcp(&publisher), bind_tcp(&xpub)] {
+    let _subscribers = [bind_tcp(&publisher), bind_tcp(&xpub)].map(|endpoint| {
         let sub = context.socket::<Sub>(quick());
         sub.subscribe("a");
         sub.connect(&endpoint).unwrap();
-    }
+        sub
+    });
     publisher.wait_for_subscribers("a", 1).await;
     assert_eq!(
         publisher.any().try_recv(),
