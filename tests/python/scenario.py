@@ -15,6 +15,7 @@ import threading
 import time
 
 import zmq
+from zmq.auth.thread import ThreadAuthenticator
 
 # Longer than anything takes on a busy machine; only what goes wrong takes as long.
 PATIENCE = 5.0
@@ -83,16 +84,28 @@ class Links:
         return name
 
 
+class AllowList:
+    """One client's key."""
+
+    def __init__(self, key):
+        self.key = octets(key)
+
+    def callback(self, _domain, key):
+        return key == self.key
+
+
 class Scenario:
     def __init__(self, reply):
         self.reply, self.steps = reply, queue.Queue()
-        self.closed = -1.0
+        self.authenticators = []
         self.contexts, self.sockets, self.links, self.started = {}, {}, {}, {}
 
     def run(self):
         self.thread = threading.current_thread()
         while (step := self.steps.get()) is not None:
             self.reply(step["id"], self.perform(step["socket"], step["verb"], step["args"]))
+        for authenticator in self.authenticators:
+            authenticator.stop()
         for name, made in self.sockets.items():
             self.links[name].monitor.close(0)
             made.close(0)
@@ -143,15 +156,8 @@ class Scenario:
         return text(value.rstrip(b"\0")) if isinstance(value, bytes) else str(value)
 
     def bind(self, socket, endpoint):
-        while True:
-            try:
-                self.sockets[socket].bind(endpoint)
-                return "ok"
-            except zmq.ZMQError as error:
-                # libzmq closes sockets behind: an address is not free at once.
-                if error.errno != zmq.EADDRINUSE or time.monotonic() > self.closed + 1:
-                    raise
-                time.sleep(0.01)
+        self.sockets[socket].bind(endpoint)
+        return "ok"
 
     def connect(self, socket, endpoint):
         self.sockets[socket].connect(endpoint)
@@ -178,7 +184,6 @@ class Scenario:
         made.disable_monitor()
         made.close()
         self.links.pop(socket).monitor.close()
-        self.closed = time.monotonic()
         return "ok"
 
     def subscribe(self, socket, prefix):
@@ -276,6 +281,17 @@ class Scenario:
         at = links.names.index(last) + 1
         seen, links.names = links.names[:at], links.names[at:]
         return " ".join(seen)
+
+    def admit(self, _socket, mechanism, *words):
+        """The main context's policy: who is admitted, and nobody else."""
+        authenticator = ThreadAuthenticator(self.context("main"))
+        authenticator.start()
+        self.authenticators.append(authenticator)
+        if mechanism == "plain":
+            authenticator.configure_plain(passwords=dict([words]))
+        else:
+            authenticator.configure_curve_callback(credentials_provider=AllowList(words[0]))
+        return "ok"
 
     # What goes on while the scenario does.
 

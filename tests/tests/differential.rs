@@ -22,7 +22,7 @@ macro_rules! areas {
     };
 }
 
-areas! { endpoints hwm inproc links monitor options pair pipeline pubsub reqrep router stream xpub }
+areas! { endpoints hwm inproc links mechanisms monitor options pair pipeline pubsub reqrep router stream xpub }
 
 #[test]
 fn every_file_of_scenarios_runs() {

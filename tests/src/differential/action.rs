@@ -1,5 +1,12 @@
 //! What a scenario asks of an implementation, and what comes of it.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+
+use curvelink::KeyPair;
+
+use crate::support;
+
 /// A message as a driver sees it.
 pub type Frames = Vec<Vec<u8>>;
 
@@ -57,6 +64,8 @@ pub enum Action {
     Start(Box<Self>),
     /// What came of that within so many milliseconds.
     Done(u64),
+    /// Sets the main context's policy: `plain`, a name and a password, or `curve` and a key.
+    Admit(Vec<String>),
     /// Ends the context under its sockets.
     Terminate(String),
     /// Closes every socket and the context: whether their lingering took so many milliseconds.
@@ -128,10 +137,25 @@ pub fn parse(
         "start" => Action::Start(Box::new(parse(arg(0)?, &args[1..], frames, endpoint)?)),
         "done" => Action::Done(PATIENCE),
         "waits" => Action::Done(SILENCE),
+        "admit" => Action::Admit(args.iter().map(|word| key(word)).collect()),
         "terminate" => Action::Terminate(arg(0).unwrap_or("main").to_owned()),
         "shutdown" => Action::Shutdown("main".to_owned(), number(0)?),
         _ => return Err(format!("no such verb: {verb}")),
     })
+}
+
+/// A word, or the key that `public:NAME` and `secret:NAME` stand for, in Z85.
+pub(super) fn key(word: &str) -> String {
+    static KEYS: LazyLock<Mutex<HashMap<String, KeyPair>>> = LazyLock::new(Mutex::default);
+    let Some((half, name)) = word.split_once(':') else {
+        return word.to_owned();
+    };
+    let mut keys = KEYS.lock().expect("no panic while held");
+    let pair = keys.entry(name.to_owned()).or_insert_with(support::keys);
+    match half {
+        "secret" => pair.secret().expose_z85().to_string(),
+        _ => pair.public().to_z85(),
+    }
 }
 
 /// How long anything may take that must come, in milliseconds: only what goes wrong takes as long.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::action::{self, Action, Driver, Frames, Outcome};
 use super::endpoints::Endpoints;
@@ -37,6 +37,7 @@ pub(super) fn run(scenario: &Scenario, side: Side, libzmq: Option<&Libzmq>) -> V
         endpoints: Endpoints::new(),
         ids: Ids::default(),
         sorted: false,
+        closed: false,
     };
     let steps = scenario.steps.iter();
     steps
@@ -58,6 +59,8 @@ struct Run<'a> {
     ids: Ids,
     /// Many messages are shown in an order of their own: several links race.
     sorted: bool,
+    /// A socket was closed.
+    closed: bool,
 }
 
 impl Run<'_> {
@@ -85,7 +88,15 @@ impl Run<'_> {
             (verb, args) if self.raw.contains_key(socket) => self.raw_step(socket, verb, args),
             (verb, args) => {
                 let action = self.action(verb, args)?;
-                Ok(self.perform(socket, &action))
+                self.closed |= matches!(action, Action::Close);
+                let mut given = self.perform(socket, &action);
+                // Sockets are closed behind: an address that one had is not free at once.
+                let end = Instant::now() + Duration::from_secs(1);
+                while given == "in-use" && self.closed && Instant::now() < end {
+                    thread::sleep(Duration::from_millis(10));
+                    given = self.perform(socket, &action);
+                }
+                Ok(given)
             }
         }
     }
@@ -104,6 +115,9 @@ impl Run<'_> {
             chosen.retain(|(known, _)| known != name);
             match name {
                 "context" => context = value,
+                _ if name.starts_with("curve_") => {
+                    chosen.push((name.to_owned(), action::key(&value).into_bytes()));
+                }
                 _ => chosen.push((name.to_owned(), self.ids.read(&value)?.swap_remove(0))),
             }
         }

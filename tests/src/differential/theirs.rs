@@ -172,6 +172,7 @@ fn call(action: &Action) -> (&'static str, Vec<Value>) {
             ("start", [json!(verb)].into_iter().chain(args).collect())
         }
         Action::Done(wait) => ("done", vec![json!(wait)]),
+        Action::Admit(words) => ("admit", words.iter().map(|word| json!(word)).collect()),
         Action::Terminate(context) => ("terminate", vec![json!(context)]),
         Action::Shutdown(context, time) => ("shutdown", vec![json!(context), json!(time)]),
     }

@@ -107,7 +107,7 @@ impl AnySocket {
         self.remove(endpoint, true)
     }
 
-    /// Ends the connection to an endpoint, after what waits was written or the linger time is
+    /// Ends every connection to an endpoint, after what waits was written or the linger time is
     /// over; with [`ReconnectStop::after_disconnect`](crate::ReconnectStop::after_disconnect) at
     /// once where no link is up. How many messages were lost is told by
     /// [`LinkEventKind::Stopped`](crate::LinkEventKind::Stopped).
@@ -121,10 +121,13 @@ impl AnySocket {
     fn remove(&self, endpoint: &str, bound: bool) -> Result<(), EndpointNotFound> {
         let core = self.core();
         let named = endpoint.parse().map_err(|_| EndpointNotFound)?;
-        let removed = lock(&core.book).remove(&named, bound);
-        let (endpoint, work) = removed.ok_or(EndpointNotFound)?;
-        work.disconnect(core, &endpoint, later(core.options.queues.linger));
-        Ok(())
+        let mut found = Err(EndpointNotFound);
+        // A socket may have connected there more than once.
+        while let Some((endpoint, work)) = { lock(&core.book).remove(&named, bound) } {
+            work.disconnect(core, &endpoint, later(core.options.queues.linger));
+            found = Ok(());
+        }
+        found
     }
 
     /// The endpoint that was bound (wildcards filled in) or connected last; `None` before the

@@ -8,13 +8,17 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use curvelink::{BindError, Context, Options, RefusedEndpoint, SocketType};
+use curvelink::{
+    BindError, Context, Credentials, Options, Reason, RefusedEndpoint, Rights, SocketType,
+    ZapHandler, ZapReply, ZapRequest,
+};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use self::socket::{Named, traffic};
 use super::action::{Action, Driver, Outcome};
+use crate::support::Policy;
 
 /// Every scenario's I/O, and the timers of its waits.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("threads"));
@@ -66,6 +70,13 @@ impl Ours {
                     Err(_) => Ok(Outcome::word("waiting")),
                 }
             }
+            Action::Admit(words) => {
+                let context = self.contexts.entry("main".to_owned());
+                let context =
+                    context.or_insert_with(|| Context::new().expect("a runtime is there"));
+                context.set_zap_handler(policy(words.clone()));
+                Ok(Outcome::word("ok"))
+            }
             Action::Terminate(context) => {
                 let context = self.contexts.get(context).ok_or("BUG no such context")?;
                 // What it waits for is the business of `shutdown`.
@@ -113,6 +124,7 @@ impl Ours {
             .try_fold(Options::new(), |options, (name, value)| {
                 options::with(options, name, value)
             })?;
+        let options = options::secured(options, chosen)?;
         // Options are checked when a socket binds: libzmq does so when they are set.
         let probe = context.any_socket(kind, options.clone());
         match probe.bind("inproc://differential probe") {
@@ -134,6 +146,26 @@ impl Ours {
         let waited = began.elapsed() >= Duration::from_millis(least);
         Ok(Outcome::word(if waited { "waited" } else { "at once" }))
     }
+}
+
+/// Admits those whose name and password, or key, are these words.
+fn policy(words: Vec<String>) -> impl ZapHandler {
+    Policy(move |request: &ZapRequest| {
+        let shown = match &request.credentials {
+            Credentials::Plain { username, password }
+                if password.matches(words[words.len() - 1].as_bytes()) =>
+            {
+                String::from_utf8_lossy(username).into_owned()
+            }
+            Credentials::Curve(key) => key.to_z85(),
+            _ => String::new(),
+        };
+        if words[1] == shown {
+            ZapReply::admit("somebody", Rights::all())
+        } else {
+            ZapReply::deny(Reason::Denied)
+        }
+    })
 }
 
 async fn links(socket: &Named, count: u64) -> Result<Outcome, String> {

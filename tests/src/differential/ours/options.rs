@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curvelink::{Options, ReconnectStop};
+use curvelink::{Curve, KeyPair, Options, Plain, PublicKey, ReconnectStop, SecretKey};
 
 /// The options with one more, or the word for what is wrong.
 pub(super) fn with(options: Options, name: &str, value: &[u8]) -> Result<Options, String> {
@@ -74,8 +74,42 @@ pub(super) fn with(options: Options, name: &str, value: &[u8]) -> Result<Options
         "tcp_keepalive_intvl" => options.tcp_keepalive_interval(seconds()?),
         "tcp_keepalive_cnt" => options.tcp_keepalive_count(count()? as u32),
         "socks_proxy" => options.socks_proxy(&text()),
+        // Of the mechanism: see below.
+        "zap_domain" => options,
+        _ if name.starts_with("curve_") || name.starts_with("plain_") => options,
         _ => return Err(format!("no option {name}")),
     })
+}
+
+/// The mechanism that some of the options ask for.
+///
+/// # Errors
+/// The word for what is wrong.
+pub(super) fn secured(options: Options, chosen: &[(String, Vec<u8>)]) -> Result<Options, String> {
+    let value = |name: &str| {
+        let found = chosen.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+    };
+    let bad = |_| "invalid".to_owned();
+    if let Some(domain) = value("zap_domain") {
+        return Ok(options.zap_domain(&domain));
+    }
+    if let Some(name) = value("plain_username") {
+        let password = value("plain_password").unwrap_or_default();
+        let plain = Plain::client(name, password).map_err(|_| "invalid".to_owned())?;
+        return Ok(options.security(plain));
+    }
+    if value("plain_server").is_some() {
+        return Ok(options.security(Plain::server()));
+    }
+    let Some(secret) = value("curve_secretkey") else {
+        return Ok(options);
+    };
+    let keys = KeyPair::from_secret(SecretKey::from_z85(&secret).map_err(bad)?);
+    Ok(options.security(match value("curve_serverkey") {
+        Some(server) => Curve::client(keys, PublicKey::from_z85(&server).map_err(bad)?),
+        None => Curve::server(keys),
+    }))
 }
 
 /// libzmq's bits.

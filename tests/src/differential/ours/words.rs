@@ -27,6 +27,7 @@ pub(super) fn of_bind(error: &BindError, endpoint: &str) -> String {
         BindError::InUse => "in-use",
         BindError::Host => "no-device",
         BindError::Refused(RefusedEndpoint::ClearText) => "clear-text",
+        BindError::Refused(RefusedEndpoint::NoPolicy) => "no-policy",
         BindError::Closed => "terminated",
         BindError::Io(error) => return of_io(error),
         other => return format!("{other:?}"),
