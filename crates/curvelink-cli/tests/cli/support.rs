@@ -92,8 +92,10 @@ pub(crate) fn curvelink_with(dir: &Path, args: impl Words, input: &str) -> Run {
 pub(crate) fn shell(dir: &Path, line: &str) -> Run {
     let folder = Path::new(PROGRAM).parent().expect("a folder");
     let path = std::env::var("PATH").unwrap_or_default();
-    let mut command = Command::new("sh");
-    command.args(["-c", line]).current_dir(dir);
+    // What runs behind is waited for, and what never ends fails the test that began it.
+    let mut command = Command::new("timeout");
+    let line = format!("trap wait EXIT\n{line}");
+    command.args(["120", "sh", "-c", &line]).current_dir(dir);
     command.env("PATH", format!("{}:{path}", folder.display()));
     run(&mut command, "")
 }
