@@ -18,6 +18,7 @@ use crate::options::Options;
 use crate::pipe::Statistics;
 use crate::socket::core::{Core, Sent};
 use crate::socket::endpoints::Endpoints;
+use crate::socket::{Kind, Socket};
 use crate::sync::{later, lock};
 use crate::transport;
 
@@ -55,6 +56,23 @@ impl AnySocket {
     #[must_use]
     pub fn kind(&self) -> SocketType {
         self.core().kind
+    }
+
+    /// The same socket as one of the kind `K`, with the methods of that kind, such as a SUB's
+    /// `subscribe`; `None` if it is of another type.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use curvelink::{Context, Options, Push, SocketType, Sub};
+    /// let context = Context::new()?;
+    /// let any = context.any_socket(SocketType::Sub, Options::new());
+    /// any.typed::<Sub>().expect("it is one").subscribe("alerts/");
+    /// assert!(any.typed::<Push>().is_none());
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn typed<K: Kind>(&self) -> Option<Socket<K>> {
+        (self.kind() == K::TYPE).then(|| Socket::from_any(self.clone()))
     }
 
     /// The options as they are in force.
