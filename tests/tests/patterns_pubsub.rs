@@ -1,5 +1,8 @@
 //! PUB, SUB, XPUB and XSUB (RFC 29).
 
+use std::sync::Barrier;
+use std::thread;
+
 use curvelink::{
     Context, Message, Options, Pub, Socket, SocketType, Sub, TryRecvError, Xpub, Xsub,
 };
@@ -263,4 +266,39 @@ async fn a_publisher_forgets_who_has_gone() {
     assert!(publisher.subscribers(b"").is_empty());
     publisher.send("x").await.unwrap();
     assert_eq!(publisher.dropped(), 0);
+}
+
+#[test]
+fn two_threads_that_share_a_subscriber_leave_its_publisher_with_what_it_has() {
+    const ROUNDS: usize = 20_000;
+    let context = Context::with_io_threads(1).unwrap();
+    let publisher = context.socket::<Pub>(quick());
+    publisher.bind("inproc://shared").unwrap();
+    let subscriber = context.socket::<Sub>(quick());
+    subscriber.connect("inproc://shared").unwrap();
+    subscriber.subscribe("x");
+    // One comes as the other goes: the prefix is wanted before, after, and in either order.
+    let together = Barrier::new(2);
+    let mut lost = 0;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..ROUNDS {
+                together.wait();
+                subscriber.unsubscribe("x");
+                together.wait();
+            }
+        });
+        for _ in 0..ROUNDS {
+            together.wait();
+            subscriber.subscribe("x");
+            together.wait();
+            lost += usize::from(publisher.subscribers(b"x").is_empty());
+        }
+    });
+    assert_eq!(
+        lost, 0,
+        "rounds after which the publisher had lost the prefix"
+    );
+    subscriber.unsubscribe("x");
+    assert!(publisher.subscribers(b"x").is_empty());
 }

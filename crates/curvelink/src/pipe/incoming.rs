@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
 
+use bytes::Bytes;
 use curvelink_proto::{Message, Peer};
 
 use super::{PipeId, Served};
@@ -28,6 +29,9 @@ pub(crate) struct Incoming {
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Message>,
+    /// What an inproc subscriber asked for and the publisher has not taken note of: here, so that
+    /// it is told in the order in which it was asked, whichever thread tells it.
+    subscriptions: VecDeque<(bool, Bytes)>,
     octets: usize,
     max_messages: usize,
     conflated: u64,
@@ -100,6 +104,23 @@ impl Incoming {
             pushed = true;
         }
         pushed && std::mem::take(&mut state.idle)
+    }
+
+    /// Notes a subscription of an inproc peer, or its end, for [`next_subscription`]; whether the
+    /// receiving socket is still there to be told.
+    ///
+    /// [`next_subscription`]: Self::next_subscription
+    pub(crate) fn push_subscription(&self, subscribe: bool, prefix: Bytes) -> bool {
+        let mut state = lock(&self.state);
+        if !state.closed {
+            state.subscriptions.push_back((subscribe, prefix));
+        }
+        !state.closed
+    }
+
+    /// The oldest subscription, or end of one, that the publisher has not taken note of.
+    pub(crate) fn next_subscription(&self) -> Option<(bool, Bytes)> {
+        lock(&self.state).subscriptions.pop_front()
     }
 
     /// Moves the last messages of a link in, over the mark if need be; whether the socket must be

@@ -288,12 +288,17 @@ impl Pipes {
                 let accepted = outgoing.subscribe(prefix, subscribe);
                 self.drops.no_room += u64::from(!accepted);
             }
-            Some(Outlet::Inproc { peer, pipe, .. }) => {
-                let prefix = Bytes::copy_from_slice(prefix);
-                let effect = Effect::Subscription(peer.clone(), *pipe, subscribe, prefix);
-                self.effects.push(effect);
+            Some(Outlet::Inproc { queue, peer, pipe }) => {
+                let open = queue.push_subscription(subscribe, Bytes::copy_from_slice(prefix));
+                let effect = open.then(|| Effect::Subscriptions(peer.clone(), *pipe));
+                self.effects.extend(effect);
             }
         }
+    }
+
+    /// What an inproc peer asked for next.
+    pub(crate) fn next_subscription(&self, id: PipeId) -> Option<(bool, Bytes)> {
+        self.slots.get(id)?.incoming.next_subscription()
     }
 
     /// The next message of a pipe, which stays.

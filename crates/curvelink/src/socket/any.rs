@@ -25,7 +25,7 @@ use crate::transport;
 /// A socket whose type is a value. Cheap to clone: all clones are one socket, which is closed when
 /// the last is dropped.
 ///
-/// What a type cannot do is an error or never ready here; [`Socket`](crate::Socket) has only the
+/// What a type cannot do is an error or never ready here; [`Socket`] has only the
 /// methods that make sense for its kind.
 #[derive(Clone, Debug)]
 pub struct AnySocket(Arc<Owner>);

@@ -3,8 +3,6 @@
 use std::sync::Weak;
 use std::task::Waker;
 
-use bytes::Bytes;
-
 use super::Core;
 use crate::pipe::PipeId;
 
@@ -14,7 +12,8 @@ pub(crate) enum Effect {
     Wake(Waker),
     Readable(Weak<Core>, PipeId),
     Writable(Weak<Core>, PipeId),
-    Subscription(Weak<Core>, PipeId, bool, Bytes),
+    /// An inproc peer subscribed, or cancelled.
+    Subscriptions(Weak<Core>, PipeId),
     /// An inproc peer has gone.
     Ended(Weak<Core>, PipeId),
 }
@@ -33,11 +32,9 @@ impl Effect {
                     core.writable(pipe);
                 }
             }
-            Self::Subscription(core, pipe, subscribe, prefix) => {
+            Self::Subscriptions(core, pipe) => {
                 if let Some(core) = core.upgrade() {
-                    // An inproc peer is this process: no limit cuts it, its subscription is
-                    // ignored beyond the limit.
-                    let _ignored = core.subscription(pipe, subscribe, &prefix);
+                    core.inproc_subscriptions(pipe);
                 }
             }
             Self::Ended(core, pipe) => {

@@ -44,4 +44,15 @@ impl Core {
             welcome.inspect_err(|_| state.detach(pipe))
         })
     }
+
+    /// Takes note of what an inproc peer subscribed to, in its order.
+    pub(super) fn inproc_subscriptions(&self, pipe: PipeId) {
+        self.with(|state| {
+            while let Some((subscribe, prefix)) = state.pipes.next_subscription(pipe) {
+                // An inproc peer is this process: no limit cuts it, its subscription is ignored
+                // beyond the limit.
+                let _ignored = state.subscription(pipe, subscribe, &prefix);
+            }
+        });
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use curvelink_proto::{Message, Peer, Reason};
 
-use super::Core;
+use super::{Core, State};
 use crate::error::ConnectError;
 use crate::pipe::{Incoming, Origin, Outgoing, Outlet, PipeId};
 use crate::socket::waiters::Interest;
@@ -141,18 +141,26 @@ impl Core {
         subscribe: bool,
         prefix: &Bytes,
     ) -> Result<(), Reason> {
-        self.with(|state| {
-            if !state.pipes.contains(pipe) {
-                return Ok(());
-            }
-            state
-                .pattern
-                .subscription(pipe, subscribe, prefix, &mut state.pipes)?;
-            state.wake(Interest::Message);
-            state.wake(Interest::Subscribers);
-            // A publisher that waits for a subscriber's room need not, once that one cancels.
-            state.wake(Interest::Room);
-            Ok(())
-        })
+        self.with(|state| state.subscription(pipe, subscribe, prefix))
+    }
+}
+
+impl State {
+    pub(super) fn subscription(
+        &mut self,
+        pipe: PipeId,
+        subscribe: bool,
+        prefix: &Bytes,
+    ) -> Result<(), Reason> {
+        if !self.pipes.contains(pipe) {
+            return Ok(());
+        }
+        self.pattern
+            .subscription(pipe, subscribe, prefix, &mut self.pipes)?;
+        self.wake(Interest::Message);
+        self.wake(Interest::Subscribers);
+        // A publisher that waits for a subscriber's room need not, once that one cancels.
+        self.wake(Interest::Room);
+        Ok(())
     }
 }
