@@ -70,8 +70,14 @@ pub fn check(area: &str) {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some((scenario, side)) = { next.lock().expect("no panic").next() } {
-                    let given = run::run(scenario, *side, libzmq.as_ref());
-                    let complaint = compare(scenario, *side, &given, wanted.is_some());
+                    // libzmq does much behind its caller's back: what differs with it must differ
+                    // twice. Alone, curvelink has one chance.
+                    let chances = if *side == Side::Curvelink { 1 } else { 2 };
+                    let complaint = (0..chances).try_fold(None, |_, _| {
+                        let given = run::run(scenario, *side, libzmq.as_ref());
+                        compare(scenario, *side, &given, wanted.is_some()).map(Some)
+                    });
+                    let complaint = complaint.flatten();
                     complaints.lock().expect("no panic").extend(complaint);
                 }
             });
