@@ -437,7 +437,7 @@ async fn t16_another_key_cannot_take_a_live_peers_routing_id() {
     let local = context.socket::<Dealer>(quick().routing_id("victim"));
     local.connect("inproc://router").unwrap();
     event(&mut monitor, |event| match &event.kind {
-        LinkEventKind::Refused(refusal) if &*event.endpoint == "inproc" => {
+        LinkEventKind::Refused(refusal) if &*event.endpoint == "inproc://router" => {
             assert_eq!(refusal.reason, Reason::RoutingId);
             Some(())
         }
