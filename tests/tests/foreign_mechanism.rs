@@ -1,9 +1,10 @@
 //! A security mechanism of a third party, written against the public traits alone, over real
 //! sockets: what it can do, and what the engine does not let it do.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use curvelink::{
     Admitted, BindError, Command, Context, Credentials, FrameFlags, Handshake, HandshakeCx,
     Mechanism, MechanismError, MechanismName, Message, Metadata, Opener, Options, Properties,
@@ -245,8 +246,11 @@ impl Sealer for Mask {
 }
 
 impl Opener for Mask {
-    fn open(&mut self, mut body: BytesMut) -> Result<(FrameFlags, BytesMut), MechanismError> {
-        self.apply(&mut body);
+    fn open_in_place(
+        &mut self,
+        body: &mut [u8],
+    ) -> Result<(FrameFlags, Range<usize>), MechanismError> {
+        self.apply(body);
         let flags = match body.first() {
             Some(flags @ 0..=2) => FrameFlags {
                 more: flags & 1 != 0,
@@ -254,8 +258,7 @@ impl Opener for Mask {
             },
             _ => return Err(MechanismError::Malformed("flags")),
         };
-        body.advance(1);
-        Ok((flags, body))
+        Ok((flags, 1..body.len()))
     }
 }
 

@@ -4,9 +4,9 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::config::Limits;
 use super::{Engine, Event, MAX_EVENTS, State};
-use crate::error::ProtocolError;
+use crate::error::{MechanismError, ProtocolError};
 use crate::frame::Frame;
-use crate::mechanism::FrameFlags;
+use crate::mechanism::{FrameFlags, Opener};
 use crate::message::Message;
 use crate::socket_type::SocketType;
 use crate::wire::command::{CANCEL, Command, PING, PONG, SUBSCRIBE};
@@ -171,7 +171,7 @@ impl Engine {
                 Some(_) if outer.more => {
                     return Err(ProtocolError::Malformed("frame: MORE outside the box"));
                 }
-                Some(opener) => opener.open(body)?,
+                Some(opener) => open(&mut **opener, body)?,
             };
             if flags.command {
                 self.take_command(&body)?;
@@ -240,6 +240,22 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Opens a frame; what is not clear is cut off.
+fn open(
+    opener: &mut dyn Opener,
+    mut body: BytesMut,
+) -> Result<(FrameFlags, BytesMut), MechanismError> {
+    let (flags, clear) = opener.open_in_place(&mut body)?;
+    if body.get(clear.clone()).is_none() {
+        return Err(MechanismError::Malformed(
+            "opened frame: its clear body is not within it",
+        ));
+    }
+    body.truncate(clear.end);
+    body.advance(clear.start);
+    Ok((flags, body))
 }
 
 /// A subscription as ZMTP 3.0 has it (R23-6), which publishers take from every peer as libzmq's

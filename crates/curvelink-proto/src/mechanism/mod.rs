@@ -18,6 +18,7 @@ pub(crate) mod plain;
 pub(crate) mod testing;
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
@@ -295,11 +296,16 @@ pub trait Sealer: fmt::Debug + Send {
 
 /// Opens frames that the peer sent.
 pub trait Opener: fmt::Debug + Send {
-    /// Opens a frame's body in place.
+    /// Opens a frame's body where it stands; gives its flags, and where in `body` the clear octets
+    /// are now. The rest of `body` is scrap afterwards. The engine refuses a range that leads out
+    /// of `body`.
     ///
     /// # Errors
     /// [`MechanismError`] for anything but the peer's very next frame; the connection ends then.
-    fn open(&mut self, body: BytesMut) -> Result<(FrameFlags, BytesMut), MechanismError>;
+    fn open_in_place(
+        &mut self,
+        body: &mut [u8],
+    ) -> Result<(FrameFlags, Range<usize>), MechanismError>;
 }
 
 /// The flags that a protected frame carries inside.

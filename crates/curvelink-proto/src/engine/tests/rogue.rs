@@ -1,6 +1,7 @@
 //! A mechanism that breaks its contract in every way that the traits allow, and what the engine
 //! makes of it.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
@@ -23,6 +24,9 @@ const GO: &str = "GO";
 
 type Token = Arc<Mutex<Option<Admitted>>>;
 
+/// Where the clear body of a frame of such a length is said to be.
+type Where = fn(usize) -> Range<usize>;
+
 /// Both sides send GO with their metadata and are ready when they hear it. Whom that admits is
 /// the rogue's own idea.
 #[derive(Clone, Debug)]
@@ -32,6 +36,8 @@ pub(super) struct Rogue {
     admits: Admits,
     /// How many frames its sealer seals.
     pub(super) seals: usize,
+    /// What its opener says.
+    opens: Where,
 }
 
 #[derive(Clone, Debug)]
@@ -51,6 +57,7 @@ impl Rogue {
             asks_policy,
             admits,
             seals: usize::MAX,
+            opens: |length| 0..length,
         }
     }
 
@@ -116,7 +123,7 @@ impl Handshake for RogueHandshake {
             key: None,
             protection: Some(Protection {
                 sealer: Box::new(Clear(self.0.seals)),
-                opener: Box::new(Clear(0)),
+                opener: Box::new(Opens(self.0.opens)),
             }),
         }))
     }
@@ -157,9 +164,16 @@ impl Sealer for Clear {
     }
 }
 
-impl Opener for Clear {
-    fn open(&mut self, body: BytesMut) -> Result<(FrameFlags, BytesMut), MechanismError> {
-        Ok((FrameFlags::default(), body))
+/// Opens nothing, and says where.
+#[derive(Debug)]
+struct Opens(Where);
+
+impl Opener for Opens {
+    fn open_in_place(
+        &mut self,
+        body: &mut [u8],
+    ) -> Result<(FrameFlags, Range<usize>), MechanismError> {
+        Ok((FrameFlags::default(), self.0(body.len())))
     }
 }
 
@@ -223,6 +237,37 @@ fn what_a_step_sent_before_it_failed_does_not_go_out() {
     let greeting_and_go = side.out.record.len();
     assert!(side.sent().is_empty());
     assert_eq!(greeting_and_go, met(Rogue::harmless()).out.record.len());
+}
+
+#[test]
+fn an_opener_that_points_outside_of_the_frame_is_refused() {
+    #[allow(
+        clippy::reversed_empty_ranges,
+        reason = "that is what a rogue would give"
+    )]
+    let cases: [(Where, Option<&str>); 6] = [
+        (|length| 0..length, Some("abc")),
+        (|length| 1..length - 1, Some("b")),
+        (|length| length..length, Some("")),
+        (|length| 0..length + 1, None),
+        (|_| 2..1, None),
+        (|_| usize::MAX..usize::MAX, None),
+    ];
+    for (row, (opens, expected)) in cases.into_iter().enumerate() {
+        let mut rogue = Rogue::harmless();
+        rogue.opens = opens;
+        let mut pair = Pair::new(Rogue::harmless().config(), rogue.config());
+        pair.drive();
+        pair.client.send(["abc"]);
+        pair.drive();
+        let bodies: Vec<_> = pair.server.messages.iter().flatten().collect();
+        assert_eq!(
+            bodies.first().map(|body| &body[..]),
+            expected.map(str::as_bytes),
+            "row {row}"
+        );
+        assert_eq!(pair.server.error.is_some(), expected.is_none(), "row {row}");
+    }
 }
 
 #[test]
