@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "curvelink-envelope",
         ],
     ),
+    ("curvelink-bench", &["curvelink"]),
 ];
 
 /// Crates that know no runtime.
