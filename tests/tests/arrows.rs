@@ -23,7 +23,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "curvelink-envelope",
         ],
     ),
-    ("curvelink-bench", &["curvelink"]),
+    (
+        "curvelink-bench",
+        &["curvelink", "curvelink-proto", "curvelink-zap"],
+    ),
 ];
 
 /// Crates that know no runtime.
