@@ -44,6 +44,9 @@ const OUTSIDE_WORLD: &[&str] = &[
 /// The crates of CURVE.
 const CRYPTO: &[&str] = &[
     "crypto_box",
+    "crypto_secretbox",
+    "dryoc::",
+    "salsa20",
     "x25519_dalek",
     "chacha20poly1305",
     "curve25519_dalek",

@@ -69,6 +69,9 @@ pub enum MechanismError {
     /// The random generator failed.
     #[error("the operating system gave no random octets")]
     Entropy,
+    /// What was to seal and open messages gave wrong answers on this machine.
+    #[error("the cipher failed its self-test on this machine: choose the other backend of CURVE")]
+    SelfTest,
 }
 
 /// Why a connection ended. Each value belongs to one [`Stage`] and one [`Reason`].
@@ -179,7 +182,7 @@ impl ProtocolError {
                 MechanismError::BadVouch => Reason::BadVouch,
                 MechanismError::WeakKey => Reason::WeakKey,
                 MechanismError::Nonce | MechanismError::NonceExhausted => Reason::Nonce,
-                MechanismError::Entropy => Reason::Internal,
+                MechanismError::Entropy | MechanismError::SelfTest => Reason::Internal,
                 MechanismError::UnexpectedCommand
                 | MechanismError::Malformed(_)
                 | MechanismError::BadBox => Reason::Malformed,
@@ -196,6 +199,12 @@ impl ProtocolError {
         }
     }
 }
+
+/// No backend of CURVE has the name that was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no backend of CURVE has this name: write dryoc or rustcrypto")]
+#[non_exhaustive]
+pub struct UnknownBackend;
 
 /// The generator of random octets failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

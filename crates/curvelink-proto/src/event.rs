@@ -477,7 +477,8 @@ reasons! {
     ClearText = "clear-text",
     /// The peer closed without a reason that can be told.
     Closed = "closed",
-    /// A fault of this process: no random octets, a mechanism that breaks its contract.
+    /// A fault of this process: no random octets, a cipher that fails its self-test, a mechanism that
+    /// breaks its contract.
     Internal = "internal",
 }
 

@@ -38,7 +38,7 @@ pub use crate::engine::config::{EngineConfig, Heartbeat, Limits, OnDeny};
 pub use crate::engine::outbound::Written;
 pub use crate::engine::{Engine, Event};
 pub use crate::entropy::{Entropy, OsEntropy};
-pub use crate::error::{EntropyError, KeyError, MechanismError, ProtocolError};
+pub use crate::error::{EntropyError, KeyError, MechanismError, ProtocolError, UnknownBackend};
 pub use crate::event::{
     Action, LinkEvent, LinkEventKind, LinkEvents, Reason, Refusal, Side, Stage, StopCause,
     SystemError,
@@ -46,7 +46,7 @@ pub use crate::event::{
 pub use crate::frame::Frame;
 pub use crate::keys::{Fingerprint, KeyPair, PublicKey, SecretKey};
 pub use crate::libzmq::LibzmqEvent;
-pub use crate::mechanism::curve::Curve;
+pub use crate::mechanism::curve::{Curve, CurveBackend};
 pub use crate::mechanism::null::Null;
 pub use crate::mechanism::plain::{Plain, PlainError};
 pub use crate::mechanism::{

@@ -25,6 +25,9 @@ pub struct Peer {
     /// Its long-term key, proven by the handshake: the client's under CURVE, and the pinned
     /// server's on the client's side.
     pub key: Option<PublicKey>,
+    /// What seals and opens its frames on this side, where the mechanism has a choice: under CURVE
+    /// the name of the [`CurveBackend`](crate::CurveBackend).
+    pub cipher: Option<&'static str>,
     /// The name (ZAP user id) that the policy gave it; `None` where no policy was asked.
     pub name: Option<Arc<str>>,
     /// What the policy lets it publish and subscribe.
@@ -45,6 +48,7 @@ impl Peer {
             address,
             mechanism: MechanismName::NULL,
             key: None,
+            cipher: None,
             name: None,
             rights: Rights::all(),
             socket_type,
@@ -79,9 +83,13 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} from {} ({})",
+            "{} from {} ({}",
             self.socket_type, self.address, self.mechanism
         )?;
+        if let Some(cipher) = self.cipher {
+            write!(f, ", {cipher}")?;
+        }
+        f.write_str(")")?;
         if let Some(name) = &self.name {
             write!(f, " name {}", name.escape_debug())?;
         }

@@ -50,13 +50,13 @@ pub mod blocking;
 pub mod zap;
 
 pub use curvelink_proto::{
-    Action, Admitted, BoxFuture, Command, Credentials, Curve, Endpoint, EndpointError, Entropy,
-    EntropyError, Fingerprint, Frame, FrameFlags, Handshake, HandshakeCx, Host, KeyError, KeyPair,
-    LibzmqEvent, LinkEvent, LinkEventKind, LinkEvents, Mechanism, MechanismError, MechanismName,
-    Message, Metadata, Null, OnDeny, Opener, OsEntropy, Password, Peer, PeerAddress, Plain,
-    Properties, Protection, PublicKey, Ready, Reason, Refusal, Rights, Sealer, SecretKey, Side,
-    SocketType, Source, Stage, Step, StopCause, SystemError, Topics, ZapHandler, ZapReply,
-    ZapRequest, ZapStatus, z85,
+    Action, Admitted, BoxFuture, Command, Credentials, Curve, CurveBackend, Endpoint,
+    EndpointError, Entropy, EntropyError, Fingerprint, Frame, FrameFlags, Handshake, HandshakeCx,
+    Host, KeyError, KeyPair, LibzmqEvent, LinkEvent, LinkEventKind, LinkEvents, Mechanism,
+    MechanismError, MechanismName, Message, Metadata, Null, OnDeny, Opener, OsEntropy, Password,
+    Peer, PeerAddress, Plain, Properties, Protection, PublicKey, Ready, Reason, Refusal, Rights,
+    Sealer, SecretKey, Side, SocketType, Source, Stage, Step, StopCause, SystemError, Topics,
+    UnknownBackend, ZapHandler, ZapReply, ZapRequest, ZapStatus, z85,
 };
 
 pub use crate::adapters::{MessageSink, Messages};

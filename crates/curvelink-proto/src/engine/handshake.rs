@@ -189,6 +189,10 @@ impl Engine {
             address: self.address,
             mechanism: mechanism.name(),
             key: ready.key,
+            cipher: ready
+                .protection
+                .as_ref()
+                .and_then(|protection| protection.sealer.cipher()),
             socket_type: self.socket_type(&ready.metadata)?,
             routing_id: routing_id(&ready.metadata)?,
             minor: self.minor,

@@ -292,6 +292,12 @@ pub trait Sealer: fmt::Debug + Send {
         clear: &[u8],
         out: &mut BytesMut,
     ) -> Result<(), MechanismError>;
+
+    /// The implementation that seals, for [`Peer::cipher`](crate::Peer::cipher), where the
+    /// mechanism has a choice. Default: `None`.
+    fn cipher(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Opens frames that the peer sent.

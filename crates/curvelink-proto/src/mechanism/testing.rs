@@ -41,10 +41,14 @@ pub(crate) struct Party {
 
 impl Party {
     pub(crate) fn new(mechanism: &dyn Mechanism, seed: u8) -> Self {
+        Self::of(mechanism.handshake(), seed)
+    }
+
+    pub(crate) fn of(handshake: Box<dyn Handshake>, seed: u8) -> Self {
         let mut properties = BytesMut::new();
         metadata::write(&mut properties, SOCKET_TYPE, b"PUSH");
         Self {
-            handshake: mechanism.handshake(),
+            handshake,
             out: BytesMut::new(),
             entropy: Box::new(Seeded::new(seed)),
             metadata: properties.freeze(),

@@ -193,6 +193,27 @@ fn where_no_policy_is_asked_nobody_has_a_name() {
 }
 
 #[test]
+fn each_side_knows_and_tells_what_seals_its_frames() {
+    for case in Case::all() {
+        let pair = case.up();
+        let [client, server] = [&pair.client, &pair.server].map(|side| side.ready.clone().unwrap());
+        let told = server.to_string();
+        if case.is_sealed() {
+            assert_eq!(client.cipher, Some("dryoc"));
+            assert_eq!(server.cipher, Some("rustcrypto"));
+            assert!(told.contains("192.0.2.2:999 (CURVE, rustcrypto)"), "{told}");
+        } else {
+            assert_eq!((client.cipher, server.cipher), (None, None));
+            let mechanism = case.server.name();
+            assert!(
+                told.contains(&format!("192.0.2.2:999 ({mechanism})")),
+                "{told}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_question_names_the_domain_the_address_and_the_endpoint() {
     for case in Case::asking() {
         let pair = judged(&case, None, OnDeny::Error, Cut::Octets);

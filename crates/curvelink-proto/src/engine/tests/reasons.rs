@@ -243,6 +243,7 @@ fn every_failure_of_a_mechanism_has_a_reason() {
         (Error::Nonce, Reason::Nonce),
         (Error::NonceExhausted, Reason::Nonce),
         (Error::Entropy, Reason::Internal),
+        (Error::SelfTest, Reason::Internal),
     ] {
         assert_eq!(ProtocolError::from(error).reason(), reason);
     }

@@ -10,6 +10,7 @@ use crate::mechanism::{Admitted, Handshake, HandshakeCx, Ready, Step};
 use crate::wire::command::Command;
 use crate::wire::metadata::Metadata;
 
+use super::backend::{Cipher, TrafficBox};
 use super::layout::{
     self, COOKIE, Fields, HELLO, INITIATE, PADDING, READY, SIGNATURE, VERSION, WELCOME,
 };
@@ -26,6 +27,8 @@ const INITIATE_COUNTER: u64 = HELLO_COUNTER + 1;
 pub(super) struct Client {
     keys: Arc<KeyPair>,
     server: PublicKey,
+    /// For the messages; without one the handshake does not begin.
+    cipher: Result<Cipher, MechanismError>,
     state: State,
 }
 
@@ -54,10 +57,15 @@ enum State {
 }
 
 impl Client {
-    pub(super) const fn new(keys: Arc<KeyPair>, server: PublicKey) -> Self {
+    pub(super) const fn new(
+        keys: Arc<KeyPair>,
+        server: PublicKey,
+        cipher: Result<Cipher, MechanismError>,
+    ) -> Self {
         Self {
             keys,
             server,
+            cipher,
             state: State::Start,
         }
     }
@@ -149,13 +157,14 @@ impl Client {
                 fields.rest(),
             )
             .ok_or(MechanismError::BadBox)?;
+        let traffic = TrafficBox::new(session, self.cipher?);
         Ok(Step::Ready(Ready {
             admitted: Admitted::server_proven(),
             metadata: Metadata::parse(&clear)?,
             key: Some(self.server),
             protection: Some(traffic::protection(
-                Direction::of_client(Arc::clone(&session), INITIATE_COUNTER),
-                Direction::of_server(session, counter),
+                Direction::of_client(traffic.clone(), INITIATE_COUNTER),
+                Direction::of_server(traffic, counter),
             )),
         }))
     }
@@ -166,6 +175,7 @@ impl Handshake for Client {
         let State::Start = mem::replace(&mut self.state, State::Ended) else {
             return Err(MechanismError::UnexpectedCommand);
         };
+        let _tested = self.cipher?;
         self.state = self.hello(cx)?;
         Ok(Step::Continue)
     }

@@ -2,13 +2,11 @@
 
 use super::layout::{long_nonce, short_nonce};
 use super::nacl::PairBox;
-use super::tests::{
-    CLIENT, GENUINE, OTHER, SERVER, client_awaiting_welcome, public, server,
-    server_awaiting_verdict,
-};
+use super::tests::{CLIENT, GENUINE, OTHER, SERVER, keys, public, server, server_awaiting_verdict};
+use super::{Curve, CurveBackend};
 use crate::error::MechanismError;
 use crate::mechanism::Step;
-use crate::mechanism::testing::{Seeded, command};
+use crate::mechanism::testing::{Party, Seeded, command};
 
 /// What a client of an attacker's writes; by default nothing is wrong with it.
 struct Forgery {
@@ -88,8 +86,16 @@ impl Forgery {
         command("INITIATE", &body)
     }
 
+    /// What becomes of it, which is never a matter of the backend.
     fn play(&self) -> Result<(), MechanismError> {
-        let mut server = server();
+        let outcomes = CurveBackend::ALL.iter().map(|with| self.play_to(*with));
+        let outcomes: Vec<_> = outcomes.collect();
+        assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]));
+        outcomes[0]
+    }
+
+    fn play_to(&self, backend: CurveBackend) -> Result<(), MechanismError> {
+        let mut server = Party::new(&Curve::server(keys(SERVER)).backend(backend), 2);
         let _step = server.feed(&self.hello())?;
         let initiate = self.initiate(&server.sent_one());
         match server.feed(&initiate)? {
@@ -226,8 +232,14 @@ fn a_client_refuses_a_server_that_does_not_own_the_pinned_key() {
         greeting
             .seal_onto(&nonce, &[&transient, &[0; 96]], &mut body)
             .unwrap();
-        let outcome = client_awaiting_welcome().feed(&command("WELCOME", &body));
-        assert_eq!(outcome.err(), expected);
+        for backend in CurveBackend::ALL {
+            let client = Curve::client(keys(CLIENT), keys(SERVER).public()).backend(*backend);
+            let mut client = Party::new(&client, 1);
+            let _step = client.start().unwrap();
+            assert_eq!(client.sent_one(), GENUINE.hello);
+            let outcome = client.feed(&command("WELCOME", &body));
+            assert_eq!(outcome.err(), expected);
+        }
     }
 }
 

@@ -22,6 +22,7 @@
 //! HELLO and the reserved flags of MESSAGE must be zero, keys of low order are refused, a cookie
 //! is good once and for its own connection, and the vouch must name our key.
 
+mod backend;
 mod client;
 #[cfg(test)]
 mod forged;
@@ -32,12 +33,18 @@ mod server;
 mod tests;
 mod traffic;
 
+pub use backend::CurveBackend;
+
 use std::sync::Arc;
 
 use crate::error::MechanismError;
 use crate::keys::{KeyPair, PublicKey};
 
 use super::{Handshake, HandshakeCx, Mechanism, MechanismName, Properties};
+
+use backend::Cipher;
+use client::Client;
+use server::Server;
 
 /// The CURVE mechanism: both sides prove who they are, and nobody on the way can read, change,
 /// drop, repeat or inject a frame unnoticed.
@@ -51,6 +58,7 @@ use super::{Handshake, HandshakeCx, Mechanism, MechanismName, Properties};
 pub struct Curve {
     keys: Arc<KeyPair>,
     role: Role,
+    backend: CurveBackend,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +74,7 @@ impl Curve {
         Self {
             keys: Arc::new(keys),
             role: Role::Client { server },
+            backend: CurveBackend::default(),
         }
     }
 
@@ -77,6 +86,7 @@ impl Curve {
             role: Role::Server {
                 accept_anyone: false,
             },
+            backend: CurveBackend::default(),
         }
     }
 
@@ -89,6 +99,14 @@ impl Curve {
         if let Role::Server { accept_anyone } = &mut self.role {
             *accept_anyone = true;
         }
+        self
+    }
+
+    /// Which implementation seals and opens the frames that follow the handshake; the peer need not
+    /// use the same. Default: [`CurveBackend::Dryoc`].
+    #[must_use]
+    pub const fn backend(mut self, backend: CurveBackend) -> Self {
+        self.backend = backend;
         self
     }
 }
@@ -115,10 +133,16 @@ impl Mechanism for Curve {
     }
 
     fn handshake(&self) -> Box<dyn Handshake> {
+        self.handshake_with(Cipher::new(self.backend))
+    }
+}
+
+impl Curve {
+    fn handshake_with(&self, cipher: Result<Cipher, MechanismError>) -> Box<dyn Handshake> {
         let keys = Arc::clone(&self.keys);
         match self.role {
-            Role::Client { server } => Box::new(client::Client::new(keys, server)),
-            Role::Server { accept_anyone } => Box::new(server::Server::new(keys, accept_anyone)),
+            Role::Client { server } => Box::new(Client::new(keys, server, cipher)),
+            Role::Server { accept_anyone } => Box::new(Server::new(keys, accept_anyone, cipher)),
         }
     }
 }

@@ -1,15 +1,23 @@
 //! The only file that names the crypto crates: X25519, NaCl boxes, the cookie's box, SHA-256,
 //! the operating system's random octets.
 //!
-//! Wire form of a box: the tag (16 octets) before the ciphertext, as NaCl has it.
+//! Wire form of a box: the tag (16 octets) before the ciphertext, as NaCl has it. There are two
+//! implementations of it: RustCrypto's for all of the handshake, and dryoc's beside it for MESSAGE.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use chacha20poly1305::{AeadInPlace, KeyInit as _, XChaCha20Poly1305};
-use crypto_box::SalsaBox;
-use crypto_box::aead::consts::{U16, U24};
-use crypto_box::aead::generic_array::GenericArray;
+use chacha20poly1305::XChaCha20Poly1305;
+use crypto_secretbox::XSalsa20Poly1305;
+use crypto_secretbox::aead::generic_array::GenericArray;
+use crypto_secretbox::aead::{AeadInPlace, KeyInit};
+use crypto_secretbox::consts::{U16, U24, U32};
+use dryoc::classic::crypto_box::{
+    crypto_box_detached_afternm_inplace, crypto_box_open_detached_afternm_inplace,
+};
 use rand::RngCore as _;
+use salsa20::cipher::consts::U10;
+use salsa20::hsalsa;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use x25519_dalek::StaticSecret;
@@ -104,14 +112,19 @@ pub(crate) fn is_low_order(point: &[u8; 32]) -> bool {
     LOW_ORDER.contains(&point)
 }
 
-/// A cipher under one key, used as NaCl uses its boxes: 24 octets of nonce, no associated data.
+const NO_ROOM: MechanismError = MechanismError::Malformed("box: no room for its tag");
+
+/// A key of the cipher `C`, used as NaCl uses its boxes: 24 octets of nonce, no associated data.
 ///
-/// On the heap, because what is moved leaves a copy behind; the ciphers wipe their key when
-/// dropped.
-pub(crate) struct BoxKey<C>(Box<C>);
+/// On the heap, because what is moved leaves a copy behind; wiped when dropped, as each cipher is
+/// that is made of it.
+pub(crate) struct BoxKey<C> {
+    octets: Box<Zeroizing<[u8; 32]>>,
+    cipher: PhantomData<fn() -> C>,
+}
 
 /// The box between one secret and one public key, X25519 and XSalsa20-Poly1305.
-pub(crate) type PairBox = BoxKey<SalsaBox>;
+pub(crate) type PairBox = BoxKey<XSalsa20Poly1305>;
 
 /// The box of the server's cookie. RFC 26 leaves its cipher to the server, fixing only its size:
 /// XChaCha20-Poly1305 has the same nonce and tag as NaCl's secret box.
@@ -125,8 +138,34 @@ impl PairBox {
     }
 
     pub(super) fn of_octets(public: &[u8; 32], secret: &[u8; 32]) -> Self {
-        let secret = crypto_box::SecretKey::from(*secret);
-        Self(Box::new(SalsaBox::new(&(*public).into(), &secret)))
+        let shared = StaticSecret::from(*secret).diffie_hellman(&(*public).into());
+        let key = hsalsa::<U10>(shared.as_bytes().into(), &GenericArray::default());
+        Self::of_key(&Zeroizing::new(key.into()))
+    }
+
+    /// As [`seal`](Self::seal), by dryoc.
+    ///
+    /// # Errors
+    /// As that.
+    pub(super) fn seal_by_dryoc(
+        &self,
+        nonce: &[u8; 24],
+        body: &mut [u8],
+    ) -> Result<(), MechanismError> {
+        let (tag, clear) = body.split_first_chunk_mut::<TAG>().ok_or(NO_ROOM)?;
+        crypto_box_detached_afternm_inplace(clear, tag, nonce, &self.octets);
+        Ok(())
+    }
+
+    /// As [`open`](Self::open), by dryoc.
+    pub(super) fn open_by_dryoc<'a>(
+        &self,
+        nonce: &[u8; 24],
+        body: &'a mut [u8],
+    ) -> Option<&'a mut [u8]> {
+        let (tag, sealed) = body.split_first_chunk_mut::<TAG>()?;
+        crypto_box_open_detached_afternm_inplace(sealed, tag, nonce, &self.octets).ok()?;
+        Some(sealed)
     }
 }
 
@@ -134,20 +173,34 @@ impl CookieBox {
     pub(crate) fn generate(entropy: &mut dyn Entropy) -> Result<Self, EntropyError> {
         let mut key = Zeroizing::new([0; 32]);
         entropy.fill(&mut *key)?;
-        Ok(Self(Box::new(XChaCha20Poly1305::new((&*key).into()))))
+        Ok(Self::of_key(&key))
     }
 }
 
-impl<C: AeadInPlace<NonceSize = U24, TagSize = U16>> BoxKey<C> {
+impl<C> BoxKey<C> {
+    pub(super) fn of_key(key: &[u8; 32]) -> Self {
+        let mut octets = Box::new(Zeroizing::new([0; 32]));
+        octets.copy_from_slice(key);
+        Self {
+            octets,
+            cipher: PhantomData,
+        }
+    }
+}
+
+impl<C: KeyInit<KeySize = U32> + AeadInPlace<NonceSize = U24, TagSize = U16>> BoxKey<C> {
+    fn cipher(&self) -> C {
+        C::new((&**self.octets).into())
+    }
+
     /// Seals what stands in `body` after its first [`TAG`] octets, and writes the tag there.
     ///
     /// # Errors
     /// [`MechanismError::Malformed`] only for a body without room for the tag.
     pub(crate) fn seal(&self, nonce: &[u8; 24], body: &mut [u8]) -> Result<(), MechanismError> {
-        const NO_ROOM: MechanismError = MechanismError::Malformed("box: no room for its tag");
         let (tag, clear) = body.split_first_chunk_mut::<TAG>().ok_or(NO_ROOM)?;
         let sealed = self
-            .0
+            .cipher()
             .encrypt_in_place_detached(nonce.into(), b"", clear)
             .map_err(|_| NO_ROOM)?;
         *tag = sealed.into();
@@ -158,7 +211,7 @@ impl<C: AeadInPlace<NonceSize = U24, TagSize = U16>> BoxKey<C> {
     pub(crate) fn open<'a>(&self, nonce: &[u8; 24], body: &'a mut [u8]) -> Option<&'a mut [u8]> {
         let (tag, sealed) = body.split_first_chunk_mut::<TAG>()?;
         let tag = GenericArray::from(*tag);
-        self.0
+        self.cipher()
             .decrypt_in_place_detached(nonce.into(), b"", sealed, &tag)
             .ok()?;
         Some(sealed)
@@ -188,7 +241,7 @@ impl<C: AeadInPlace<NonceSize = U24, TagSize = U16>> BoxKey<C> {
     pub(crate) fn open_copy(&self, nonce: &[u8; 24], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (tag, sealed) = sealed.split_first_chunk::<TAG>()?;
         let mut clear = Zeroizing::new(sealed.to_vec());
-        self.0
+        self.cipher()
             .decrypt_in_place_detached(nonce.into(), b"", &mut clear, &GenericArray::from(*tag))
             .ok()?;
         Some(clear)
@@ -204,69 +257,50 @@ impl<C> fmt::Debug for BoxKey<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn octets(hex: &str) -> Vec<u8> {
-        let digit = |text| u8::from_str_radix(text, 16).unwrap();
-        (0..hex.len() / 2)
-            .map(|i| digit(&hex[2 * i..2 * i + 2]))
-            .collect()
-    }
-
-    fn key(hex: &str) -> [u8; 32] {
-        octets(hex).try_into().unwrap()
-    }
+    use crate::mechanism::curve::backend::{BOX, CLEAR, KEY, NONCE, hex};
 
     // The keys of RFC 7748, section 6.1, and of NaCl's own tests.
-    const ALICE_SECRET: &str = "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a";
-    const ALICE_PUBLIC: &str = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a";
-    const BOB_SECRET: &str = "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb";
-    const BOB_PUBLIC: &str = "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f";
-    const SHARED: &str = "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742";
-
-    // NaCl's box test: nonce, clear octets, box.
-    const NONCE: &str = "69696ee955b62b73cd62bda875fc73d68219e0036b7a0b37";
-    const CLEAR: &str = "be075fc53c81f2d5cf141316ebeb0c7b5228c52a4c62cbd44b66849b64244ffc\
-        e5ecbaaf33bd751a1ac728d45e6c61296cdc3c01233561f41db66cce314adb31\
-        0e3be8250c46f06dceea3a7fa1348057e2f6556ad6b1318a024a838f21af1fde\
-        048977eb48f59ffd4924ca1c60902e52f0a089bc76897040e082f93776384864\
-        5e0705";
-    const BOX: &str = "f3ffc7703f9400e52a7dfb4b3d3305d98e993b9f48681273c29650ba32fc76ce\
-        48332ea7164d96a4476fb8c531a1186ac0dfc17c98dce87b4da7f011ec48c972\
-        71d2c20f9b928fe2270d6fb863d51738b48eeee314a7cc8ab932164548e526ae\
-        90224368517acfeabd6bb3732bc0e9da99832b61ca01b6de56244a9e88d5f9b3\
-        7973f622a43d14a6599b1f654cb45a74e355a5";
+    const ALICE_SECRET: [u8; 32] =
+        hex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
+    const ALICE_PUBLIC: [u8; 32] =
+        hex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
+    const BOB_SECRET: [u8; 32] =
+        hex("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb");
+    const BOB_PUBLIC: [u8; 32] =
+        hex("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
+    const SHARED: [u8; 32] =
+        hex("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");
 
     #[test]
     fn x25519_gives_the_values_of_rfc_7748() {
-        assert_eq!(public_of(&key(ALICE_SECRET)), key(ALICE_PUBLIC));
-        assert_eq!(public_of(&key(BOB_SECRET)), key(BOB_PUBLIC));
+        assert_eq!(public_of(&ALICE_SECRET), ALICE_PUBLIC);
+        assert_eq!(public_of(&BOB_SECRET), BOB_PUBLIC);
         for (secret, public) in [(ALICE_SECRET, BOB_PUBLIC), (BOB_SECRET, ALICE_PUBLIC)] {
-            let shared = StaticSecret::from(key(secret)).diffie_hellman(&key(public).into());
-            assert_eq!(shared.to_bytes(), key(SHARED));
+            let shared = StaticSecret::from(secret).diffie_hellman(&public.into());
+            assert_eq!(shared.to_bytes(), SHARED);
         }
     }
 
     #[test]
     fn a_box_has_the_octets_that_nacl_gives_it() {
-        let nonce: [u8; 24] = octets(NONCE).try_into().unwrap();
-        let alice = PairBox::of_octets(&key(BOB_PUBLIC), &key(ALICE_SECRET));
-        let bob = PairBox::of_octets(&key(ALICE_PUBLIC), &key(BOB_SECRET));
+        let alice = PairBox::of_octets(&BOB_PUBLIC, &ALICE_SECRET);
+        let bob = PairBox::of_octets(&ALICE_PUBLIC, &BOB_SECRET);
+        assert_eq!((**alice.octets, **bob.octets), (KEY, KEY));
 
-        let clear = octets(CLEAR);
-        let (one, other) = clear.split_at(40);
+        let (one, other) = CLEAR.split_at(40);
         let mut sealed = vec![7];
         alice
-            .seal_onto(&nonce, &[one, b"", other], &mut sealed)
+            .seal_onto(&NONCE, &[one, b"", other], &mut sealed)
             .unwrap();
-        assert_eq!(sealed[1..], octets(BOX));
+        assert_eq!(sealed[1..], BOX);
 
-        assert_eq!(*bob.open_copy(&nonce, &sealed[1..]).unwrap(), clear);
-        assert_eq!(*bob.open(&nonce, &mut sealed[1..]).unwrap(), clear);
+        assert_eq!(*bob.open_copy(&NONCE, &sealed[1..]).unwrap(), CLEAR);
+        assert_eq!(*bob.open(&NONCE, &mut sealed[1..]).unwrap(), CLEAR);
     }
 
     #[test]
     fn a_box_opens_only_whole_under_its_key_and_its_nonce() {
-        fn check<C: AeadInPlace<NonceSize = U24, TagSize = U16>>(
+        fn check<C: KeyInit<KeySize = U32> + AeadInPlace<NonceSize = U24, TagSize = U16>>(
             key: &BoxKey<C>,
             other: &BoxKey<C>,
         ) {
@@ -283,7 +317,7 @@ mod tests {
                 assert!(key.open(&[1; 24], &mut changed).is_none());
             }
         }
-        let pair = |secret| PairBox::of_octets(&key(BOB_PUBLIC), &key(secret));
+        let pair = |secret| PairBox::of_octets(&BOB_PUBLIC, &secret);
         check(&pair(ALICE_SECRET), &pair(BOB_SECRET));
         let cookie = || CookieBox::generate(&mut OsEntropy).unwrap();
         check(&cookie(), &cookie());
@@ -297,10 +331,10 @@ mod tests {
         fn wiped<T: zeroize::ZeroizeOnDrop>() {}
         wiped::<Zeroizing<[u8; 32]>>();
         wiped::<XChaCha20Poly1305>();
+        let _held: fn(&PairBox) -> &Zeroizing<[u8; 32]> = |key| &key.octets;
         // These are plain octets, so that all their `drop` can do is to wipe them.
-        assert!(std::mem::needs_drop::<SalsaBox>());
+        assert!(std::mem::needs_drop::<XSalsa20Poly1305>());
         assert!(std::mem::needs_drop::<StaticSecret>());
-        assert!(std::mem::needs_drop::<crypto_box::SecretKey>());
         assert!(!std::mem::needs_drop::<[u8; 32]>());
     }
 

@@ -12,6 +12,7 @@ use crate::wire::command::Command;
 use crate::wire::metadata::Metadata;
 use crate::zap::Credentials;
 
+use super::backend::{Cipher, TrafficBox};
 use super::layout::{
     self, COOKIE, Fields, HELLO, INITIATE, PADDING, READY, SIGNATURE, VERSION, VOUCH, WELCOME,
 };
@@ -27,6 +28,8 @@ const READY_COUNTER: u64 = 1;
 pub(super) struct Server {
     keys: Arc<KeyPair>,
     accept_anyone: bool,
+    /// For the messages; without one the handshake does not begin.
+    cipher: Result<Cipher, MechanismError>,
     state: State,
 }
 
@@ -74,10 +77,15 @@ struct Proven {
 }
 
 impl Server {
-    pub(super) const fn new(keys: Arc<KeyPair>, accept_anyone: bool) -> Self {
+    pub(super) const fn new(
+        keys: Arc<KeyPair>,
+        accept_anyone: bool,
+        cipher: Result<Cipher, MechanismError>,
+    ) -> Self {
         Self {
             keys,
             accept_anyone,
+            cipher,
             state: State::AwaitingHello,
         }
     }
@@ -200,6 +208,7 @@ impl Server {
 
     /// RFC 26, "The READY Command".
     fn ready(
+        &self,
         proven: Proven,
         admitted: Admitted,
         cx: &mut HandshakeCx<'_>,
@@ -211,13 +220,14 @@ impl Server {
             .session
             .seal_onto(&nonce, &[cx.metadata()], &mut body)?;
         cx.send(READY, &body)?;
+        let traffic = TrafficBox::new(proven.session, self.cipher?);
         Ok(Step::Ready(Ready {
             admitted,
             metadata: proven.metadata,
             key: Some(proven.client),
             protection: Some(traffic::protection(
-                Direction::of_server(Arc::clone(&proven.session), READY_COUNTER),
-                Direction::of_client(proven.session, proven.counter),
+                Direction::of_server(traffic.clone(), READY_COUNTER),
+                Direction::of_client(traffic, proven.counter),
             )),
         }))
     }
@@ -245,6 +255,7 @@ impl Welcomed {
 
 impl Handshake for Server {
     fn start(&mut self, _cx: &mut HandshakeCx<'_>) -> Result<Step, MechanismError> {
+        let _tested = self.cipher?;
         Ok(Step::Continue)
     }
 
@@ -261,7 +272,7 @@ impl Handshake for Server {
             State::AwaitingInitiate(welcomed) if command.is(INITIATE) => {
                 let proven = self.on_initiate(&welcomed, command.body)?;
                 if self.accept_anyone {
-                    return Self::ready(proven, Admitted::anyone(), cx);
+                    return self.ready(proven, Admitted::anyone(), cx);
                 }
                 let step = Step::Authenticate {
                     credentials: Credentials::Curve(proven.client),
@@ -280,7 +291,7 @@ impl Handshake for Server {
         cx: &mut HandshakeCx<'_>,
     ) -> Result<Step, MechanismError> {
         match mem::replace(&mut self.state, State::Ended) {
-            State::AwaitingVerdict(proven) => Self::ready(proven, admitted, cx),
+            State::AwaitingVerdict(proven) => self.ready(proven, admitted, cx),
             _ => Err(MechanismError::UnexpectedCommand),
         }
     }

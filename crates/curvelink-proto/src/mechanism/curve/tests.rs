@@ -1,5 +1,6 @@
 //! Both sides against each other, and each against commands out of their place and length.
 
+mod backends;
 mod fields;
 
 use std::sync::LazyLock;
@@ -369,6 +370,50 @@ fn a_client_with_another_server_key_is_told_so_by_the_moment_of_closing() {
         Reason::Denied
     );
     assert_eq!(server.handshake().closed_early(), Reason::Closed);
+}
+
+#[test]
+fn a_cipher_that_failed_its_self_test_ends_the_handshake_before_it_begins() {
+    let failed = || Err(MechanismError::SelfTest);
+    let client = Curve::client(keys(CLIENT), keys(SERVER).public());
+    for curve in [client, Curve::server(keys(SERVER))] {
+        let sound = curve.handshake_with(Cipher::new(CurveBackend::default()));
+        assert!(Party::of(sound, 1).start().is_ok());
+        let mut party = Party::of(curve.handshake_with(failed()), 1);
+        assert_eq!(party.start().unwrap_err(), MechanismError::SelfTest);
+        assert!(party.sent().is_empty());
+    }
+    // Nor is there a way around its beginning.
+    let open = Curve::server(keys(SERVER)).accept_anyone();
+    let mut server = Party::of(open.handshake_with(failed()), 2);
+    let _step = server.feed(&GENUINE.hello).unwrap();
+    let outcome = server.feed(&GENUINE.initiate);
+    assert_eq!(outcome.unwrap_err(), MechanismError::SelfTest);
+}
+
+#[test]
+fn sides_with_different_backends_understand_each_other() {
+    for (ours, theirs) in [
+        (CurveBackend::Dryoc, CurveBackend::RustCrypto),
+        (CurveBackend::RustCrypto, CurveBackend::Dryoc),
+    ] {
+        let client = Curve::client(keys(CLIENT), keys(SERVER).public()).backend(ours);
+        let mut client = Party::new(&client, 1);
+        let mut server = Party::new(&Curve::server(keys(SERVER)).backend(theirs), 2);
+        let _step = client.start().unwrap();
+        let _step = server.feed(&client.sent_one()).unwrap();
+        let _step = client.feed(&server.sent_one()).unwrap();
+        let _step = server.feed(&client.sent_one()).unwrap();
+        let mut at_server = ready(server.admit()).protection.unwrap();
+        let mut at_client = ready(client.feed(&server.sent_one())).protection.unwrap();
+        for length in [0, 1, 100, 5000] {
+            let body = vec![0xab; length];
+            assert_eq!(pass(&mut at_client, &mut at_server, &body).1, body);
+            assert_eq!(pass(&mut at_server, &mut at_client, &body).1, body);
+        }
+        assert_eq!(at_client.sealer.cipher(), Some(ours.name()));
+        assert_eq!(at_server.sealer.cipher(), Some(theirs.name()));
+    }
 }
 
 /// A generator that fails after so many draws.

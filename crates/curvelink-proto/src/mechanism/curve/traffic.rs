@@ -5,15 +5,15 @@
 //! the head of one message to the tail of another.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::{BufMut as _, BytesMut};
 
 use crate::error::MechanismError;
 use crate::mechanism::{FrameFlags, Opener, Protection, Sealer};
 
+use super::backend::TrafficBox;
 use super::layout::short_nonce;
-use super::nacl::{PairBox, TAG};
+use super::nacl::TAG;
 
 const NAME: &[u8; 8] = b"\x07MESSAGE";
 const COUNTER: usize = 8;
@@ -26,17 +26,17 @@ const MORE: u8 = 0x01;
 /// the mark.
 const COMMAND: u8 = 0x02;
 
-/// One way of a connection: the key, shared with the other way, and how far it has counted.
+/// One way of a connection: its box, the same as for the other way, and how far it has counted.
 #[derive(Debug)]
 pub(super) struct Direction {
-    pub(super) session: Arc<PairBox>,
+    pub(super) session: TrafficBox,
     prefix: &'static [u8; 16],
     last: u64,
 }
 
 impl Direction {
     /// From the client, whose last handshake command had the number `last`.
-    pub(super) const fn of_client(session: Arc<PairBox>, last: u64) -> Self {
+    pub(super) const fn of_client(session: TrafficBox, last: u64) -> Self {
         Self {
             session,
             prefix: b"CurveZMQMESSAGEC",
@@ -45,7 +45,7 @@ impl Direction {
     }
 
     /// From the server, whose last handshake command had the number `last`.
-    pub(super) const fn of_server(session: Arc<PairBox>, last: u64) -> Self {
+    pub(super) const fn of_server(session: TrafficBox, last: u64) -> Self {
         Self {
             session,
             prefix: b"CurveZMQMESSAGES",
@@ -143,6 +143,10 @@ impl Sealer for CurveSealer {
         }
         outcome
     }
+
+    fn cipher(&self) -> Option<&'static str> {
+        Some(self.0.session.cipher())
+    }
 }
 
 /// `None` once a frame was refused: nothing opens any more.
@@ -163,23 +167,39 @@ impl Opener for CurveOpener {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::mechanism::curve::CurveBackend;
+    use crate::mechanism::curve::backend::Cipher;
+    use crate::mechanism::curve::nacl::PairBox;
 
     const PLAIN: FrameFlags = FrameFlags {
         more: false,
         command: false,
     };
 
-    fn session() -> Arc<PairBox> {
-        Arc::new(PairBox::of_octets(&[9; 32], &[5; 32]))
+    fn key() -> PairBox {
+        PairBox::of_octets(&[9; 32], &[5; 32])
     }
 
+    fn session(backend: CurveBackend) -> TrafficBox {
+        TrafficBox::new(Arc::new(key()), Cipher::new(backend).unwrap())
+    }
+
+    // One seals and the other opens, so that each test has both.
     fn sealer(last: u64) -> CurveSealer {
-        CurveSealer(Direction::of_client(session(), last))
+        CurveSealer(Direction::of_client(
+            session(CurveBackend::RustCrypto),
+            last,
+        ))
     }
 
     fn opener(last: u64) -> CurveOpener {
-        CurveOpener(Some(Direction::of_client(session(), last)))
+        CurveOpener(Some(Direction::of_client(
+            session(CurveBackend::Dryoc),
+            last,
+        )))
     }
 
     fn seal(sealer: &mut CurveSealer, clear: &[u8]) -> BytesMut {
@@ -291,7 +311,8 @@ mod tests {
     #[test]
     fn a_frame_sent_back_to_its_sender_is_refused() {
         let [mut frame] = frames();
-        let mut from_server = CurveOpener(Some(Direction::of_server(session(), 2)));
+        let mut from_server =
+            CurveOpener(Some(Direction::of_server(session(CurveBackend::Dryoc), 2)));
         let refused = from_server.open_in_place(&mut frame);
         assert_eq!(refused.unwrap_err(), MechanismError::BadBox);
     }
@@ -314,7 +335,7 @@ mod tests {
             octets.extend_from_slice(NAME);
             octets.extend_from_slice(&3_u64.to_be_bytes());
             let nonce = short_nonce(b"CurveZMQMESSAGEC", 3);
-            session()
+            key()
                 .seal_onto(&nonce, &[&[octet], b"body"], &mut octets)
                 .unwrap();
             let opened = opener(2).open_in_place(&mut octets);

@@ -3,11 +3,12 @@
 
 use crate::entropy::{Entropy as _, OsEntropy};
 use crate::keys::{KeyPair, SecretKey};
+use crate::mechanism::curve::backend::{Cipher, TrafficBox};
 use crate::mechanism::curve::nacl::{CookieBox, PairBox};
 use crate::mechanism::curve::tests::{
     CLIENT, GENUINE, SERVER, client_awaiting_welcome, keys, public, server,
 };
-use crate::mechanism::curve::{Curve, traffic};
+use crate::mechanism::curve::{Curve, CurveBackend, traffic};
 use crate::mechanism::testing::{Party, Seeded};
 use crate::mechanism::{FrameFlags, Protection};
 
@@ -134,7 +135,10 @@ fn every_vouch_has_a_nonce_of_its_own() {
 
 #[test]
 fn every_message_has_the_nonce_of_its_direction() {
-    let session = || PairBox::of_octets(&public(SERVER), &[CLIENT; 32]).into();
+    let session = || {
+        let key = PairBox::of_octets(&public(SERVER), &[CLIENT; 32]);
+        TrafficBox::new(key.into(), Cipher::new(CurveBackend::default()).unwrap())
+    };
     let both = || -> Protection {
         let ours = traffic::Direction::of_server(session(), 6);
         traffic::protection(ours, traffic::Direction::of_client(session(), 6))
