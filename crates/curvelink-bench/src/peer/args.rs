@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use curvelink::CurveBackend;
 
 /// What was asked for, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,7 @@ pub(crate) struct Args {
     pub(crate) hwm: Option<usize>,
     pub(crate) idle: Duration,
     pub(crate) curve: bool,
+    pub(crate) backend: CurveBackend,
     pub(crate) blocking: bool,
 }
 
@@ -60,6 +62,8 @@ impl Args {
             None | Some("async") => false,
             Some(_) => bail!("CURVELINK_FACE: async or blocking"),
         };
+        let backend = env("CURVELINK_BACKEND").map(|name| name.parse());
+        let backend = backend.transpose().context("CURVELINK_BACKEND")?;
         Ok(Self {
             command,
             endpoint: "inproc://bench".to_owned(),
@@ -73,6 +77,7 @@ impl Args {
                 .transpose()?,
             idle: Duration::from_secs(4),
             curve: false,
+            backend: backend.unwrap_or_default(),
             blocking,
         })
     }
@@ -107,13 +112,18 @@ mod tests {
     fn every_option_is_read() {
         let line = "sub --endpoint tcp://h:1 --size 2 --count 3 --warmup 4 --n 5 --subs 6 --hwm 7 \
                     --idle-ms 8 --curve";
-        let args = parse(line, &[("CURVELINK_FACE", "blocking")]).unwrap();
+        let env = [
+            ("CURVELINK_FACE", "blocking"),
+            ("CURVELINK_BACKEND", "rustcrypto"),
+        ];
+        let args = parse(line, &env).unwrap();
         let numbers = (args.size, args.count, args.warmup, args.connections);
         assert_eq!(numbers, (2, 3, 4, 5));
         assert_eq!((args.subscribers, args.hwm), (6, Some(7)));
         assert_eq!(args.idle, Duration::from_millis(8));
         assert_eq!(args.endpoint, "tcp://h:1");
         assert!(args.curve && args.blocking);
+        assert_eq!(args.backend, CurveBackend::RustCrypto);
     }
 
     #[test]
@@ -121,6 +131,7 @@ mod tests {
         let args = parse("thr-recv --count 20000", &[]).unwrap();
         assert_eq!((args.size, args.warmup, args.hwm), (64, 2000, None));
         assert!(!args.curve && !args.blocking && args.in_process());
+        assert_eq!(args.backend, CurveBackend::default());
         assert_eq!(parse("lat-req --count 1", &[]).unwrap().warmup, 100);
     }
 
@@ -145,6 +156,7 @@ mod tests {
             assert_eq!(parse(line, &[]).unwrap_err(), error);
         }
         assert!(parse("sub", &[("CURVELINK_FACE", "both")]).is_err());
+        assert!(parse("sub", &[("CURVELINK_BACKEND", "other")]).is_err());
         assert!(parse("thr-send", &[("CURVELINK_THR_HWM", "x")]).is_err());
     }
 }

@@ -31,7 +31,7 @@
 //! The sockets are driven by a current-thread tokio runtime that also carries their connections.
 //! With `CURVELINK_FACE=blocking` in the environment, threads block on them and one I/O thread
 //! carries the connections. `CURVELINK_THR_HWM` is the high-water mark of the throughput commands
-//! where `--hwm` is not given.
+//! where `--hwm` is not given, `CURVELINK_BACKEND` the implementation of CURVE's cipher, by its name.
 
 mod args;
 mod connections;

@@ -77,7 +77,8 @@ pub(crate) fn of_binder(args: &Args) -> anyhow::Result<Options> {
         .max_handshakes(256.max(args.connections))
         .backlog(u32::try_from(args.connections)?.max(1024));
     if args.curve {
-        options = options.security(Curve::server(pair(&SERVER)?).accept_anyone());
+        let server = Curve::server(pair(&SERVER)?).backend(args.backend);
+        options = options.security(server.accept_anyone());
     }
     Ok(options)
 }
@@ -87,7 +88,8 @@ pub(crate) fn of_dialler(args: &Args) -> anyhow::Result<Options> {
     let mut options = of_both(args);
     if args.curve {
         let server: PublicKey = pair(&SERVER)?.public();
-        options = options.security(Curve::client(pair(&CLIENT)?, server));
+        let client = Curve::client(pair(&CLIENT)?, server);
+        options = options.security(client.backend(args.backend));
     }
     Ok(options)
 }
