@@ -132,7 +132,7 @@ fn what_it_does_not_do_is_exit_code_4() {
 fn a_receiver_that_lost_messages_says_how_many_and_exit_code_3() {
     for face in FACES {
         let place = Place::new(Transport::Ipc);
-        let receiver = place.start(face, "thr-recv", "--count 10 --idle-ms 500");
+        let receiver = place.start(face, "thr-recv", "--count 10 --idle-ms 1500");
         let receiver = receiver.expect("READY");
         let sender = place.start(face, "thr-send", "--count 7");
         let result = receiver.result(3);

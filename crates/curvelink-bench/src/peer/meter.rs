@@ -152,3 +152,53 @@ pub(crate) struct Report {
     per_sub_max: f64,
     cpu_s: f64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one socket received and when, in milliseconds.
+    fn arrive(meter: &Meter, socket: usize, [received, first, first_at, last_at]: [u64; 4]) {
+        let arrivals = &meter.sockets[socket];
+        arrivals.received.store(received, Relaxed);
+        arrivals.first.store(first, Relaxed);
+        arrivals.first_at.store(first_at * 1_000_000, Relaxed);
+        arrivals.last_at.store(last_at * 1_000_000, Relaxed);
+    }
+
+    #[test]
+    fn the_first_batch_starts_the_clock_and_is_not_timed() {
+        let meter = Meter::new(2, 10, 1_000_000);
+        arrive(&meter, 0, [10, 2, 1000, 2000]);
+        arrive(&meter, 1, [7, 1, 1500, 3000]);
+        let report = meter.report();
+        assert_eq!((report.count, report.lost, report.subs), (17, 3, 2));
+        assert_eq!(
+            (report.msgs_per_s, report.mb_per_s, report.secs),
+            (7.0, 7.0, 2.0)
+        );
+        assert_eq!((report.per_sub_min, report.per_sub_max), (4.0, 8.0));
+    }
+
+    #[test]
+    fn a_socket_that_received_nothing_does_not_stop_the_clock() {
+        let meter = Meter::new(2, 10, 1);
+        arrive(&meter, 0, [10, 1, 1000, 2000]);
+        let report = meter.report();
+        assert_eq!(
+            (report.msgs_per_s, report.lost, report.per_sub_min),
+            (9.0, 10, 0.0)
+        );
+        assert_eq!(Meter::new(1, 10, 1).report().msgs_per_s, 0.0);
+    }
+
+    #[test]
+    fn a_socket_is_done_when_all_are_there() {
+        let meter = Meter::new(1, 3, 1);
+        assert!(!meter.add(0, 2));
+        assert_eq!(meter.unfinished().count(), 1);
+        assert!(meter.add(0, 1));
+        assert_eq!(meter.unfinished().count(), 0);
+        assert_eq!(meter.sockets[0].first.load(Relaxed), 2);
+    }
+}
