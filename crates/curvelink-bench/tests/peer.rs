@@ -117,14 +117,13 @@ fn a_wrong_command_line_is_one_line_and_exit_code_1() {
 
 #[test]
 fn what_it_does_not_do_is_exit_code_4() {
-    let place = Place::new(Transport::Inproc);
-    for (command, options) in [
-        ("radio-thr", ""),
-        ("thr-recv", ""),
-        ("inproc-thr", "--curve"),
+    for (transport, command, options) in [
+        (Transport::Tcp, "radio-thr", ""),
+        (Transport::Inproc, "thr-recv", ""),
+        (Transport::Inproc, "inproc-thr", "--curve"),
     ] {
-        let result = place.start("async", command, options).result(4);
-        assert_eq!(result["error"], "unsupported");
+        let result = Place::new(transport).start("async", command, options);
+        assert_eq!(result.result(4)["error"], "unsupported");
     }
 }
 
