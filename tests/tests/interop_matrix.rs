@@ -6,8 +6,8 @@ use std::slice;
 use std::time::{Duration, Instant};
 
 use curvelink::{
-    Context, Dealer, Kind, Message, Options, Pair, Pub, Pull, Push, Receives, Rep, Req, Router,
-    Sends, Socket, Sub, Xpub, Xsub,
+    Context, CurveBackend, Dealer, Kind, Message, Options, Pair, Pub, Pull, Push, Receives, Rep,
+    Req, Router, Sends, Socket, Sub, Xpub, Xsub,
 };
 use curvelink_tests::peer::ZmqPeer;
 use curvelink_tests::peer::security::Agreement;
@@ -50,6 +50,19 @@ async fn curve_over_tcp() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curve_over_ipc() {
     all_patterns("CURVE", "ipc").await;
+}
+
+/// The matrix itself runs with the default.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn curve_by_the_other_backend() {
+    let Ok(peer) = ZmqPeer::start() else { return };
+    let agreement = Agreement::new("CURVE").by(CurveBackend::RustCrypto);
+    let mut bench = Bench::new(peer, agreement, "tcp");
+    for we_serve in [true, false] {
+        bench.we_serve = we_serve;
+        bench.dealer_and_router().await;
+        bench.pair_and_pair().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,10 +2,12 @@
 //! servers without a policy.
 
 use curvelink::{
-    BindError, ConnectError, Context, Curve, Mechanism, Null, Options, Plain, Pull, Push,
-    RefusedEndpoint, Rep, Rights, ZapReply, ZapRequest, zap,
+    BindError, ConnectError, Context, Curve, CurveBackend, Mechanism, Null, Options, Plain, Pull,
+    Push, RefusedEndpoint, Rep, Rights, ZapReply, ZapRequest, zap,
 };
-use curvelink_tests::support::{Policy, admit, bind_tcp, curve, deadline, keys, quick, texts};
+use curvelink_tests::support::{
+    Policy, admit, admitted, bind_tcp, curve, deadline, keys, quick, texts,
+};
 
 /// Endpoints that others can reach, or that only a resolver knows.
 const BEYOND: &[&str] = &[
@@ -222,6 +224,39 @@ async fn accept_anyone_must_be_written_and_then_suffices() {
         both.properties(),
         "no effect on a client"
     );
+}
+
+#[tokio::test]
+async fn each_side_has_its_own_cipher_and_tells_it() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    context.set_zap_handler(admit("scanner", Rights::all()));
+    let (server, client) = curve();
+    let server = server.backend(CurveBackend::RustCrypto);
+    let pull = context.socket::<Pull>(Options::new().security(server));
+    let push = context.socket::<Push>(quick().security(client));
+    let monitors = [pull.monitor(), push.monitor()];
+    push.connect(&bind_tcp(&pull)).unwrap();
+    for length in [0, 100, 100_000] {
+        push.send(vec![7; length]).await.unwrap();
+        let message = pull.recv().await.unwrap();
+        assert_eq!(message, vec![7; length].into());
+        assert_eq!(message.peer().unwrap().cipher, Some("rustcrypto"));
+    }
+    assert_eq!(push.peers()[0].cipher, Some("dryoc"));
+    for (mut monitor, cipher) in monitors.into_iter().zip(["rustcrypto", "dryoc"]) {
+        let peer = admitted(&mut monitor).await;
+        assert_eq!(peer.cipher, Some(cipher));
+        let told = peer.to_string();
+        assert!(told.contains(&format!("(CURVE, {cipher})")), "{told}");
+    }
+
+    let clear = context.socket::<Pull>(Options::new());
+    let push = context.socket::<Push>(quick());
+    push.connect(&bind_tcp(&clear)).unwrap();
+    push.send("x").await.unwrap();
+    let message = clear.recv().await.unwrap();
+    assert_eq!(message.peer().unwrap().cipher, None);
 }
 
 #[tokio::test]

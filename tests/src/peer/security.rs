@@ -1,7 +1,8 @@
 //! The two sides of each mechanism, for a curvelink socket and for the peer's.
 
 use curvelink::{
-    Credentials, Curve, KeyPair, Options, Plain, PublicKey, Reason, Rights, ZapHandler, ZapReply,
+    Credentials, Curve, CurveBackend, KeyPair, Options, Plain, PublicKey, Reason, Rights,
+    ZapHandler, ZapReply,
 };
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ pub const PASSWORD: &str = "open/door";
 #[derive(Debug)]
 pub struct Agreement {
     mechanism: &'static str,
+    backend: CurveBackend,
     server: KeyPair,
     client: KeyPair,
 }
@@ -27,9 +29,17 @@ impl Agreement {
     pub fn new(mechanism: &'static str) -> Self {
         Self {
             mechanism,
+            backend: CurveBackend::default(),
             server: keys(),
             client: keys(),
         }
+    }
+
+    /// The same, with another backend of CURVE on our side.
+    #[must_use]
+    pub const fn by(mut self, backend: CurveBackend) -> Self {
+        self.backend = backend;
+        self
     }
 
     /// The mechanism's name.
@@ -45,10 +55,13 @@ impl Agreement {
             ("NULL", _) => options,
             ("PLAIN", true) => options.security(Plain::server()),
             ("PLAIN", false) => options.security(plain(PASSWORD)),
-            (_, true) => options.security(Curve::server(self.server.duplicate())),
+            (_, true) => {
+                let curve = Curve::server(self.server.duplicate());
+                options.security(curve.backend(self.backend))
+            }
             (_, false) => {
-                let keys = self.client.duplicate();
-                options.security(Curve::client(keys, self.server.public()))
+                let curve = Curve::client(self.client.duplicate(), self.server.public());
+                options.security(curve.backend(self.backend))
             }
         }
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
+use curvelink::{CurveBackend, UnknownBackend};
 
 /// Who this side is, and whom it talks to.
 #[derive(Args)]
@@ -23,6 +24,10 @@ pub(crate) struct SecurityArgs {
     /// With --bind: the domain that a peer must be allowed to enter [default: the folder's]
     #[arg(long, value_name = "DOMAIN", requires = "bind")]
     pub(crate) domain: Option<String>,
+    /// With keys: what seals messages, dryoc (fast, young, not audited) or rustcrypto (slower, long
+    /// in use); the peer need not use the same [default: the folder's, or dryoc]
+    #[arg(long, value_name = "NAME", value_parser = curve_backend)]
+    pub(crate) curve_backend: Option<CurveBackend>,
     /// Without keys: talk in clear text also where others can listen, change and forge
     #[arg(long, conflicts_with_all = ["identity", "key"])]
     pub(crate) allow_clear_text_beyond_this_host: bool,
@@ -226,6 +231,10 @@ pub(crate) struct RepArgs {
     pub(crate) show: ShowArgs,
     #[command(flatten)]
     pub(crate) patience: PatienceArgs,
+}
+
+fn curve_backend(name: &str) -> Result<CurveBackend, UnknownBackend> {
+    name.parse()
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

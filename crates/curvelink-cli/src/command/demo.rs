@@ -240,6 +240,7 @@ fn link(home: &Home, endpoint: &str, keys: KeyPair) -> anyhow::Result<Link> {
     let security = Security::Client {
         keys,
         server: home.hub_key()?,
+        backend: home.config.curve.backend,
     };
     Ok(Link {
         endpoint: endpoint.to_owned(),

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
+use curvelink::CurveBackend;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::exit::usage;
 
@@ -14,6 +16,8 @@ pub(crate) struct Config {
     version: u32,
     pub(crate) hub: HubConfig,
     pub(crate) envelope: EnvelopeConfig,
+    #[serde(default)]
+    pub(crate) curve: CurveConfig,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -40,6 +44,20 @@ pub(crate) struct EnvelopeConfig {
     pub(crate) audience: String,
     /// How far, in seconds, a message's time may lie from the clock; 0 is any distance.
     max_skew: u64,
+}
+
+/// May be left out, and is by `init`: each end of a link can have its own.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CurveConfig {
+    /// What seals messages.
+    #[serde(deserialize_with = "by_name")]
+    pub(crate) backend: CurveBackend,
+}
+
+fn by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CurveBackend, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map_err(D::Error::custom)
 }
 
 /// Whether messages must be signed.
@@ -143,6 +161,30 @@ mod tests {
         );
         assert_eq!(config.envelope.sign, Sign::Each);
         assert_eq!(config.envelope.max_skew(), Duration::from_secs(300));
+    }
+
+    #[test]
+    fn the_backend_of_curve_is_dryoc_unless_the_file_says_otherwise() {
+        let backend = |table: &str| Config::parse(&(text() + table)).map(|it| it.curve.backend);
+        assert_eq!(backend("").unwrap(), CurveBackend::Dryoc);
+        for known in CurveBackend::ALL {
+            let table = format!("[curve]\nbackend = \"{known}\"\n");
+            assert_eq!(backend(&table).unwrap(), *known);
+        }
+        for (table, cause) in [
+            (
+                "[curve]\nbackend = \"aes\"\n",
+                "line 16: no backend of CURVE",
+            ),
+            ("[curve]\nbackend = \"\"\n", "write dryoc or rustcrypto"),
+            ("[curve]\nbackend = 1\n", "line 16"),
+            ("[curve]\nbakcend = \"dryoc\"\n", "line 16"),
+            ("[curve]\n", "backend"),
+            ("backend = \"dryoc\"\n", "line 15"),
+        ] {
+            let error = backend(table).unwrap_err().to_string();
+            assert!(error.contains(cause) && !error.contains('\n'), "{error}");
+        }
     }
 
     #[test]

@@ -80,8 +80,9 @@ impl Hub {
         context.set_zap_handler(handler);
         let key = keys.public().fingerprint().to_string();
         let options = || {
+            let curve = Curve::server(keys.duplicate()).backend(home.config.curve.backend);
             Options::new()
-                .security(Curve::server(keys.duplicate()))
+                .security(curve)
                 .zap_domain(&home.config.hub.domain)
                 .max_message_size(MAX_MESSAGE)
         };

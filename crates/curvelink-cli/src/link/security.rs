@@ -1,6 +1,6 @@
 //! Who this side is and whom it talks to: settings made of what was typed and of the folder.
 
-use curvelink::{Context, Curve, KeyPair, Options, PublicKey};
+use curvelink::{Context, Curve, CurveBackend, KeyPair, Options, PublicKey};
 use curvelink_zap::{Policy, PolicyHandler};
 
 use crate::args::socket::SecurityArgs;
@@ -24,6 +24,8 @@ pub(crate) enum Security {
         keys: KeyPair,
         /// The key that the server must have.
         server: PublicKey,
+        /// What seals messages.
+        backend: CurveBackend,
     },
     /// CURVE, for whom a policy admits.
     Server {
@@ -33,6 +35,8 @@ pub(crate) enum Security {
         policy: Box<Policy>,
         /// Where to.
         domain: String,
+        /// What seals messages.
+        backend: CurveBackend,
     },
 }
 
@@ -51,7 +55,11 @@ impl Security {
                 ));
             }
             (None, Some(key), _) => Key::load(&Source::parse(key)?, Bare::Secret)?.into_curve()?,
-            (None, None, _) if args.server_key.is_some() || args.policy.is_some() => {
+            (None, None, _)
+                if args.server_key.is_some()
+                    || args.policy.is_some()
+                    || args.curve_backend.is_some() =>
+            {
                 return Err(usage(
                     "CURVE needs a key of one's own: give --as NAME or --key FILE",
                 ));
@@ -78,7 +86,11 @@ impl Security {
                 ));
             }
         };
-        Ok(Self::Client { keys, server })
+        Ok(Self::Client {
+            keys,
+            server,
+            backend: backend(args, home),
+        })
     }
 
     fn server(keys: KeyPair, args: &SecurityArgs, home: Option<&Home>) -> anyhow::Result<Self> {
@@ -105,6 +117,7 @@ impl Security {
             keys,
             policy: Box::new(policy),
             domain,
+            backend: backend(args, home),
         })
     }
 
@@ -115,15 +128,28 @@ impl Security {
                 beyond_this_host: true,
             } => options.allow_clear_text_beyond_this_host(),
             Self::Clear { .. } => options,
-            Self::Client { keys, server } => options.security(Curve::client(keys, server)),
+            Self::Client {
+                keys,
+                server,
+                backend,
+            } => options.security(Curve::client(keys, server).backend(backend)),
             Self::Server {
                 keys,
                 policy,
                 domain,
+                backend,
             } => {
                 context.set_zap_handler(PolicyHandler::new(*policy));
-                options.security(Curve::server(keys)).zap_domain(&domain)
+                options
+                    .security(Curve::server(keys).backend(backend))
+                    .zap_domain(&domain)
             }
         })
     }
+}
+
+/// What seals messages: as was typed, or as the folder has it.
+fn backend(args: &SecurityArgs, home: Option<&Home>) -> CurveBackend {
+    let of_folder = || home.map(|home| home.config.curve.backend);
+    args.curve_backend.or_else(of_folder).unwrap_or_default()
 }

@@ -32,6 +32,8 @@ struct Sender {
     address: String,
     mechanism: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cipher: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
@@ -78,6 +80,7 @@ impl Sender {
         Self {
             address: peer.address.to_string(),
             mechanism: peer.mechanism.to_string(),
+            cipher: peer.cipher,
             name: peer.name.as_deref().map(str::to_owned),
             key: peer.key.map(|key| key.fingerprint().to_string()),
         }

@@ -1,5 +1,6 @@
 //! push, pull, req, rep, pub and sub between themselves and with pyzmq.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
@@ -96,6 +97,50 @@ fn curve_between_two_programs_admits_whom_the_policy_lists() {
     assert_eq!(message["peer"]["mechanism"], "CURVE");
     assert_eq!(message["frames"].to_string(), r#"["findings/x","body"]"#);
     assert_eq!(pull.wait(), 0);
+}
+
+#[test]
+fn the_cipher_is_what_was_typed_else_what_the_folder_says_and_each_side_has_its_own() {
+    let (_root, dir) = site();
+    let settings = fs::read_to_string(dir.join("curvelink.toml")).unwrap();
+    let other = settings.clone() + "[curve]\nbackend = \"rustcrypto\"\n";
+    for (row, (settings, typed, cipher)) in [
+        (&settings, "", "dryoc"),
+        (&settings, "--curve-backend rustcrypto", "rustcrypto"),
+        (&other, "", "rustcrypto"),
+        (&other, "--curve-backend dryoc", "dryoc"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        fs::write(dir.join("curvelink.toml"), settings).unwrap();
+        let pull = format!("pull --as siem --bind ipc://c{row} --count 1 --json {typed}");
+        let mut pull = Background::start(&dir, "pull", pull);
+        let push = format!("push --server-key keys/siem.key ipc://c{row} --jsonl --as ci-scanner");
+        curvelink_with(&dir, push, "{\"frames\":[\"findings/x\"]}\n").ok();
+        let message: serde_json::Value = serde_json::from_str(&pull.line()).unwrap();
+        assert_eq!(message["peer"]["cipher"], cipher, "row {row}");
+        assert_eq!(pull.wait(), 0);
+    }
+}
+
+#[test]
+fn a_cipher_that_is_not_known_or_has_nothing_to_seal_is_refused() {
+    let (_root, dir) = site();
+    let push = |extra: &str| curvelink(&dir, format!("push ipc://c --timeout 0.1 {extra}"));
+    for name in ["aes", "Dryoc", "\"\""] {
+        let line = push(&format!("--as siem --curve-backend {name}")).fails(1);
+        assert!(line.contains("write dryoc or rustcrypto"), "{line}");
+    }
+    let line = push("--curve-backend dryoc").fails(1);
+    assert!(line.contains("CURVE needs a key"), "{line}");
+    let settings = fs::read_to_string(dir.join("curvelink.toml")).unwrap();
+    let unknown = settings + "[curve]\nbackend = \"none\"\n";
+    fs::write(dir.join("curvelink.toml"), unknown).unwrap();
+    for command in ["up", "push ipc://c --as siem"] {
+        let line = curvelink(&dir, command).fails(1);
+        assert!(line.contains("no backend of CURVE"), "{line}");
+    }
 }
 
 #[test]
