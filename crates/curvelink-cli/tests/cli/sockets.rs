@@ -51,7 +51,7 @@ fn json_lines_carry_every_frame_there_and_back() {
 fn a_published_file_reaches_a_subscriber_octet_for_octet() {
     let dir = tempdir().unwrap();
     let octets: Vec<u8> = (0..=255).collect();
-    std::fs::write(dir.path().join("body"), &octets).unwrap();
+    fs::write(dir.path().join("body"), &octets).unwrap();
     let sub = Command::new(PROGRAM)
         .args(["sub", "ipc://p", "t/", "--raw", "--count", "1"])
         .current_dir(dir.path())
