@@ -133,6 +133,29 @@ fn a_topic_outside_the_rights_is_refused_on_either_side() {
 }
 
 #[test]
+fn the_hub_seals_by_what_its_folder_says_and_logs_it() {
+    let (_root, dir) = site();
+    let file = dir.join("curvelink.toml");
+    let settings = fs::read_to_string(&file).unwrap();
+    for (table, cipher) in [
+        ("", "dryoc"),
+        ("[curve]\nbackend = \"rustcrypto\"\n", "rustcrypto"),
+    ] {
+        fs::write(&file, settings.clone() + table).unwrap();
+        let mut hub = Background::start(&dir, "up", "up");
+        hub.line();
+        let args = "pub --as ci-scanner --wait 0 findings/x zap.toml";
+        curvelink(&dir, args).ok();
+        assert_eq!(hub.terminate(), 0);
+        let log = fs::read_to_string(dir.join("up.err")).unwrap();
+        assert!(
+            log.contains(&format!("(CURVE, {cipher}) name ci-scanner")),
+            "{log}"
+        );
+    }
+}
+
+#[test]
 fn a_message_beyond_the_hubs_limit_is_not_sent() {
     let site = Site::up();
     fs::write(site.dir.join("big"), vec![0; (16 << 20) + 1]).unwrap();

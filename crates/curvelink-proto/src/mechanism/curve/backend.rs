@@ -262,17 +262,27 @@ mod tests {
         Ok(())
     }
 
-    /// As a kernel for long runs would be wrong.
-    fn seal_long_ones_wrongly(
+    /// Another cipher than NaCl's at one length, as a kernel would be that is wrong there.
+    fn seal_otherwise<const LENGTH: usize>(
         key: &PairBox,
         nonce: &[u8; 24],
         body: &mut [u8],
     ) -> Result<(), MechanismError> {
-        key.seal(nonce, body)?;
-        if let Some(octet) = body.get_mut(10_000) {
-            *octet ^= 1;
-        }
-        Ok(())
+        key.seal(&other_nonce(nonce, body.len() == TAG + LENGTH), body)
+    }
+
+    fn open_otherwise<'a, const LENGTH: usize>(
+        key: &PairBox,
+        nonce: &[u8; 24],
+        body: &'a mut [u8],
+    ) -> Option<&'a mut [u8]> {
+        key.open(&other_nonce(nonce, body.len() == TAG + LENGTH), body)
+    }
+
+    fn other_nonce(nonce: &[u8; 24], other: bool) -> [u8; 24] {
+        let mut nonce = *nonce;
+        nonce[0] ^= u8::from(other);
+        nonce
     }
 
     fn seal_nothing(_: &PairBox, _: &[u8; 24], _: &mut [u8]) -> Result<(), MechanismError> {
@@ -295,12 +305,17 @@ mod tests {
         Some(&mut body[TAG..])
     }
 
-    fn open_without_its_tag<'a>(
+    /// Does not look at one bit: of the octet `AT` of the tag, or else of the last that is sealed.
+    fn open_without<'a, const AT: usize>(
         key: &PairBox,
         nonce: &[u8; 24],
         body: &'a mut [u8],
     ) -> Option<&'a mut [u8]> {
-        body[0] &= !1;
+        let at = AT.min(body.len() - 1);
+        let looks_away = AT < TAG || at >= TAG;
+        if looks_away && key.open(nonce, &mut body.to_vec()).is_none() {
+            body[at] ^= 1;
+        }
         key.open(nonce, body)
     }
 
@@ -323,13 +338,20 @@ mod tests {
     #[test]
     fn a_backend_that_is_wrong_in_any_way_is_never_used() {
         static SOUND: Primitive = Primitive::new("sound", PairBox::seal, PairBox::open);
-        static BROKEN: [Primitive; 8] = [
+        static BROKEN: [Primitive; 11] = [
             Primitive::new("wrong tag", seal_wrongly, PairBox::open),
-            Primitive::new("wrong end", seal_long_ones_wrongly, PairBox::open),
+            Primitive::new("other box", seal_otherwise::<131>, open_otherwise::<131>),
+            Primitive::new(
+                "other long box",
+                seal_otherwise::<10_001>,
+                open_otherwise::<10_001>,
+            ),
             Primitive::new("in clear", seal_nothing, open_anything),
             Primitive::new("seals nothing", seal_never, PairBox::open),
             Primitive::new("opens anything", PairBox::seal, open_anything),
-            Primitive::new("half a tag", PairBox::seal, open_without_its_tag),
+            Primitive::new("tag's beginning", PairBox::seal, open_without::<0>),
+            Primitive::new("tag's end", PairBox::seal, open_without::<{ TAG - 1 }>),
+            Primitive::new("end", PairBox::seal, open_without::<{ usize::MAX }>),
             Primitive::new("opens nothing", PairBox::seal, open_nothing),
             Primitive::new("opens wrongly", PairBox::seal, open_wrongly),
         ];
