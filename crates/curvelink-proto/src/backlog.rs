@@ -24,8 +24,58 @@ pub struct Backlog {
     /// What follows the chunks.
     tail: BytesMut,
     /// The framed octets of each entry.
-    entries: VecDeque<usize>,
+    entries: Runs,
     octets: usize,
+}
+
+/// The lengths of entries in order. Neighbours of one length, which is most of them in a stream of
+/// messages of one kind, are one run: what is done for each run is not done for each message.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    runs: VecDeque<Run>,
+    entries: usize,
+}
+
+/// So many entries of so many octets each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) octets: usize,
+    pub(crate) count: usize,
+}
+
+impl Runs {
+    const fn len(&self) -> usize {
+        self.entries
+    }
+
+    pub(crate) fn push(&mut self, run: Run) {
+        self.entries += run.count;
+        match self.runs.back_mut() {
+            Some(last) if last.octets == run.octets => last.count += run.count,
+            _ => self.runs.push_back(run),
+        }
+    }
+
+    fn append(&mut self, later: Self) {
+        later.into_iter().for_each(|run| self.push(run));
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Run> {
+        self.runs.iter().copied()
+    }
+
+    pub(crate) fn octets(&self) -> usize {
+        self.iter().map(|run| run.octets * run.count).sum()
+    }
+}
+
+impl IntoIterator for Runs {
+    type Item = Run;
+    type IntoIter = std::collections::vec_deque::IntoIter<Run>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.runs.into_iter()
+    }
 }
 
 impl Backlog {
@@ -37,14 +87,14 @@ impl Backlog {
 
     /// How many messages and commands wait.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether nothing waits.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.entries.len() == 0
     }
 
     /// How many framed octets wait.
@@ -92,7 +142,7 @@ impl Backlog {
         if nothing {
             return 0;
         }
-        self.entries.push_back(octets);
+        self.entries.push(Run { octets, count: 1 });
         self.octets += octets;
         octets
     }
@@ -104,7 +154,7 @@ impl Backlog {
         }
         self.chunks.append(&mut later.chunks);
         self.tail = later.tail;
-        self.entries.append(&mut later.entries);
+        self.entries.append(later.entries);
         self.octets += later.octets;
     }
 
@@ -122,8 +172,8 @@ impl Backlog {
         }
     }
 
-    pub(crate) fn from_parts(chunks: VecDeque<Bytes>, entries: VecDeque<usize>) -> Self {
-        let octets = entries.iter().sum();
+    pub(crate) fn from_parts(chunks: VecDeque<Bytes>, entries: Runs) -> Self {
+        let octets = entries.octets();
         Self {
             chunks,
             tail: BytesMut::new(),
@@ -133,7 +183,7 @@ impl Backlog {
     }
 
     /// The octets in chunks, and the length of each entry.
-    pub(crate) fn into_parts(mut self) -> (VecDeque<Bytes>, VecDeque<usize>) {
+    pub(crate) fn into_parts(mut self) -> (VecDeque<Bytes>, Runs) {
         if !self.tail.is_empty() {
             self.chunks.push_back(self.tail.freeze());
         }
@@ -183,7 +233,7 @@ mod tests {
     fn frames(backlog: Backlog) -> Vec<(bool, Vec<u8>)> {
         let (chunks, entries) = backlog.into_parts();
         let octets: usize = chunks.iter().map(Bytes::len).sum();
-        assert_eq!(octets, entries.iter().sum::<usize>());
+        assert_eq!(octets, entries.octets());
         Frames::of(&chunks)
             .map(|(header, body)| (header.flags.more, body.to_vec()))
             .collect()

@@ -39,7 +39,8 @@ impl Frame {
         Self::inline(octets).unwrap_or_else(|| Self(Repr::Shared(Bytes::copy_from_slice(octets))))
     }
 
-    fn inline(octets: &[u8]) -> Option<Self> {
+    /// A copy of octets that are few enough.
+    pub(crate) fn inline(octets: &[u8]) -> Option<Self> {
         let mut inline = [0; INLINE];
         inline.get_mut(..octets.len())?.copy_from_slice(octets);
         let length = u8::try_from(octets.len()).ok()?;

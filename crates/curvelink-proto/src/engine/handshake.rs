@@ -54,7 +54,7 @@ impl Engine {
     }
 
     pub(super) fn parse_handshake(&mut self) -> Result<bool, ProtocolError> {
-        let Some((flags, mut body)) = self.inbound.frame(MAX_COMMAND)? else {
+        let Some((flags, body)) = self.inbound.frame(MAX_COMMAND)? else {
             return Ok(false);
         };
         if !flags.command {
@@ -62,6 +62,7 @@ impl Engine {
                 "handshake: a message came before its end",
             ));
         }
+        let mut body = self.inbound.split(&body);
         let command = Command::parse(&body).ok_or(ProtocolError::Malformed("command"))?;
         if command.is(ERROR) {
             // R37-18, R37-19: nobody vouches for an ERROR, so that it ends this connection and decides
@@ -141,7 +142,7 @@ impl Engine {
             } => {
                 let request = self.request(credentials, metadata.as_ref())?;
                 self.state = State::Authenticating(handshake);
-                self.events.push_back(Event::Authenticate(request));
+                self.events.push(Event::Authenticate(request));
             }
             Step::Ready(ready) => self.finish(ready)?,
         }
@@ -206,7 +207,7 @@ impl Engine {
             None => (None, None),
         };
         self.deadline = None;
-        self.events.push_back(Event::Ready(peer.clone()));
+        self.events.push(Event::Ready(peer.clone()));
         self.state = State::Ready {
             peer,
             sealer,

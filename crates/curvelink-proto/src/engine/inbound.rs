@@ -1,12 +1,14 @@
 //! Octets of the peer's -> frames, messages, subscriptions.
 
-use bytes::{Buf, Bytes, BytesMut};
+use std::ops::Range;
+
+use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::config::Limits;
-use super::{Engine, Event, MAX_EVENTS, State};
-use crate::error::{MechanismError, ProtocolError};
+use super::{Engine, Event, State};
+use crate::error::ProtocolError;
 use crate::frame::Frame;
-use crate::mechanism::{FrameFlags, Opener};
+use crate::mechanism::FrameFlags;
 use crate::message::Message;
 use crate::socket_type::SocketType;
 use crate::wire::command::{CANCEL, Command, PING, PONG, SUBSCRIBE};
@@ -23,11 +25,13 @@ const SEAL_ROOM: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Inbound {
     buffer: BytesMut,
+    /// How far the buffer is parsed: what is before is given up at the next read.
+    parsed: usize,
     /// How much of the buffer the last call of `arrived` had seen.
     seen: usize,
     /// How much room the next read gets.
     read: usize,
-    /// Octets that the frame at the front of the buffer still lacks.
+    /// Octets that the frame under way still lacks.
     lacking: usize,
     partial: Message,
     partial_octets: usize,
@@ -37,6 +41,7 @@ impl Default for Inbound {
     fn default() -> Self {
         Self {
             buffer: BytesMut::new(),
+            parsed: 0,
             seen: 0,
             read: SMALL_READ,
             lacking: 0,
@@ -48,11 +53,11 @@ impl Default for Inbound {
 
 impl Inbound {
     pub(crate) fn octets(&self) -> &[u8] {
-        &self.buffer
+        self.buffer.get(self.parsed..).unwrap_or_default()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
+        self.octets().is_empty()
     }
 
     /// Octets of the message under way that are held.
@@ -62,19 +67,27 @@ impl Inbound {
     }
 
     pub(crate) fn skip(&mut self, octets: usize) {
-        self.buffer.advance(octets.min(self.buffer.len()));
-        self.seen = self.buffer.len();
+        self.parsed += octets.min(self.octets().len());
     }
 
     /// Memory follows octets that came, not lengths that were announced: room for the rest of a
     /// large frame is at most what has already arrived of it, or one large read.
     pub(crate) fn read_buf(&mut self) -> &mut BytesMut {
+        self.forget(self.parsed);
         let free = self.buffer.capacity() - self.buffer.len();
         let rest_of_frame = self.lacking.min(self.buffer.len().max(LARGE_READ));
         if free < rest_of_frame.max(SMALL_READ) {
             self.buffer.reserve(rest_of_frame.max(self.read));
         }
         &mut self.buffer
+    }
+
+    /// Drops octets from the front, all of them parsed.
+    fn forget(&mut self, octets: usize) {
+        let octets = octets.min(self.parsed);
+        self.buffer.advance(octets);
+        self.parsed -= octets;
+        self.seen = self.seen.saturating_sub(octets);
     }
 
     /// Whether octets were added since the last call; reads that fill their room get more.
@@ -88,31 +101,55 @@ impl Inbound {
     }
 
     /// The next octets, at most so many, whatever they are.
-    pub(super) fn take(&mut self, at_most: usize) -> BytesMut {
-        let octets = self.buffer.split_to(at_most.min(self.buffer.len()));
-        self.seen = self.buffer.len();
-        octets
+    pub(super) fn take(&mut self, at_most: usize) -> Frame {
+        let start = self.parsed;
+        self.skip(at_most);
+        self.take_frame(start..self.parsed)
     }
 
-    /// The next whole frame; `None` while octets are missing.
+    /// The next whole frame: its flags, and where its body stands; `None` while octets are missing.
     pub(crate) fn frame(
         &mut self,
         limit: usize,
-    ) -> Result<Option<(FrameFlags, BytesMut)>, ProtocolError> {
-        let Some((header, skip)) = FrameHeader::parse(&self.buffer, limit)? else {
+    ) -> Result<Option<(FrameFlags, Range<usize>)>, ProtocolError> {
+        let octets = self.octets();
+        let Some((header, skip)) = FrameHeader::parse(octets, limit)? else {
             self.lacking = 0;
             return Ok(None);
         };
         // Where there is no limit, a header may announce all that a length can say.
         let whole = skip.saturating_add(header.length);
-        self.lacking = whole.saturating_sub(self.buffer.len());
+        self.lacking = whole.saturating_sub(octets.len());
         if self.lacking > 0 {
             return Ok(None);
         }
-        self.buffer.advance(skip);
-        let body = self.buffer.split_to(header.length);
-        self.seen = self.buffer.len();
-        Ok(Some((header.flags, body)))
+        let start = self.parsed + skip;
+        self.parsed += whole;
+        Ok(Some((header.flags, start..self.parsed)))
+    }
+
+    /// The octets of a body that [`frame`](Self::frame) has found, until the next read.
+    pub(crate) fn body(&self, body: &Range<usize>) -> &[u8] {
+        self.buffer.get(body.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn body_mut(&mut self, body: &Range<usize>) -> &mut [u8] {
+        self.buffer.get_mut(body.clone()).unwrap_or_default()
+    }
+
+    /// A body as a frame: a small one copied, of a large one the buffer's own octets. The octets
+    /// before it are given up.
+    fn take_frame(&mut self, body: Range<usize>) -> Frame {
+        Frame::inline(self.body(&body)).unwrap_or_else(|| self.split(&body).into())
+    }
+
+    /// A body as the buffer's own octets. The octets before it are given up.
+    pub(crate) fn split(&mut self, body: &Range<usize>) -> BytesMut {
+        self.forget(body.start);
+        let octets = self.buffer.split_to(body.len().min(self.buffer.len()));
+        self.parsed = self.parsed.saturating_sub(octets.len());
+        self.seen = self.seen.saturating_sub(octets.len());
+        octets
     }
 
     /// Adds a frame to the message under way; gives the message once it is whole.
@@ -122,6 +159,9 @@ impl Inbound {
         more: bool,
         limits: Limits,
     ) -> Result<Option<Message>, ProtocolError> {
+        if !more && self.partial.is_empty() && frame.len() <= limits.message {
+            return Ok(Some(frame.into()));
+        }
         self.partial_octets += frame.len();
         if self.partial_octets > limits.message {
             let announced = self.partial_octets as u64;
@@ -153,7 +193,7 @@ impl Engine {
             let State::Ready { opener, .. } = &mut self.state else {
                 return Ok(());
             };
-            if self.events.len() >= MAX_EVENTS {
+            if self.events.is_full() {
                 self.holds_input = !self.inbound.is_empty();
                 return Ok(());
             }
@@ -171,7 +211,10 @@ impl Engine {
                 Some(_) if outer.more => {
                     return Err(ProtocolError::Malformed("frame: MORE outside the box"));
                 }
-                Some(opener) => open(&mut **opener, body)?,
+                Some(opener) => {
+                    let (flags, clear) = opener.open_in_place(self.inbound.body_mut(&body))?;
+                    (flags, within(&body, clear)?)
+                }
             };
             if flags.command {
                 self.take_command(&body)?;
@@ -181,7 +224,7 @@ impl Engine {
         }
     }
 
-    fn take_frame(&mut self, body: BytesMut, more: bool) -> Result<(), ProtocolError> {
+    fn take_frame(&mut self, body: Range<usize>, more: bool) -> Result<(), ProtocolError> {
         let limits = self.config.limits;
         let kind = self.config.socket_type;
         // R29-7, R30-1: nobody receives on PUB and PUSH. Of a message that is dropped when it is whole,
@@ -189,7 +232,7 @@ impl Engine {
         let frame = if more && !kind.receives() {
             Frame::empty()
         } else {
-            Frame::from(body)
+            self.inbound.take_frame(body)
         };
         let Some(message) = self.inbound.assemble(frame, more, limits)? else {
             return Ok(());
@@ -200,12 +243,13 @@ impl Engine {
             return self.take_subscription(subscribe, prefix);
         }
         if kind.receives() {
-            self.events.push_back(Event::Message(message));
+            self.events.push_message(message);
         }
         Ok(())
     }
 
-    fn take_command(&mut self, body: &[u8]) -> Result<(), ProtocolError> {
+    fn take_command(&mut self, body: &Range<usize>) -> Result<(), ProtocolError> {
+        let body = self.inbound.body(body);
         let command = Command::parse(body).ok_or(ProtocolError::Malformed("command"))?;
         if command.is(PING) {
             let context = self.pulse.ping(command.body)?;
@@ -214,8 +258,9 @@ impl Engine {
                 self.outbound.push_control(PONG, context, sealer)?;
             }
         } else if command.is(SUBSCRIBE) || command.is(CANCEL) {
+            let subscribe = command.is(SUBSCRIBE);
             let prefix = Bytes::copy_from_slice(command.body);
-            self.take_subscription(command.is(SUBSCRIBE), prefix)?;
+            self.take_subscription(subscribe, prefix)?;
         }
         // PONG was a sign of life already; commands that nobody knows are ignored, as RFC 37 and
         // libzmq have it.
@@ -232,7 +277,7 @@ impl Engine {
             });
         }
         if matches!(self.config.socket_type, SocketType::Pub | SocketType::Xpub) {
-            self.events.push_back(if subscribe {
+            self.events.push(if subscribe {
                 Event::Subscribe(prefix)
             } else {
                 Event::Cancel(prefix)
@@ -242,20 +287,12 @@ impl Engine {
     }
 }
 
-/// Opens a frame; what is not clear is cut off.
-fn open(
-    opener: &mut dyn Opener,
-    mut body: BytesMut,
-) -> Result<(FrameFlags, BytesMut), MechanismError> {
-    let (flags, clear) = opener.open_in_place(&mut body)?;
-    if body.get(clear.clone()).is_none() {
-        return Err(MechanismError::Malformed(
-            "opened frame: its clear body is not within it",
-        ));
+/// Where a clear body stands in the buffer, of which an opener told where it stands in the sealed.
+fn within(sealed: &Range<usize>, clear: Range<usize>) -> Result<Range<usize>, ProtocolError> {
+    if clear.start > clear.end || clear.end > sealed.len() {
+        return Err(ProtocolError::Malformed("frame: opened to more than it had"));
     }
-    body.truncate(clear.end);
-    body.advance(clear.start);
-    Ok((flags, body))
+    Ok(sealed.start + clear.start..sealed.start + clear.end)
 }
 
 /// A subscription as ZMTP 3.0 has it (R23-6), which publishers take from every peer as libzmq's

@@ -1,6 +1,7 @@
 //! One ZMTP connection without the connection.
 
 pub(crate) mod config;
+mod events;
 mod handshake;
 mod heartbeat;
 mod inbound;
@@ -19,6 +20,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::backlog::Backlog;
 use crate::engine::config::EngineConfig;
+use crate::engine::events::Events;
+pub use crate::engine::events::Event;
 use crate::engine::heartbeat::Pulse;
 use crate::engine::inbound::Inbound;
 use crate::engine::outbound::{Form, Outbound, Written};
@@ -88,7 +91,7 @@ pub struct Engine {
     claimed: Option<Fingerprint>,
     inbound: Inbound,
     outbound: Outbound,
-    events: VecDeque<Event>,
+    events: Events,
     /// Parsing stopped because too many events wait.
     holds_input: bool,
     pulse: Pulse,
@@ -117,26 +120,6 @@ impl State {
         }
     }
 }
-
-/// What the driver has to act on.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Event {
-    /// Ask the policy, then call [`Engine::handle_verdict`].
-    Authenticate(ZapRequest),
-    /// The handshake is done: messages may flow.
-    Ready(Arc<Peer>),
-    /// A whole message.
-    Message(Message),
-    /// The peer subscribes to a prefix (publishers only).
-    Subscribe(Bytes),
-    /// The peer cancels one subscription to a prefix (publishers only).
-    Cancel(Bytes),
-}
-
-/// How many events may wait before parsing stops: an empty message takes two octets to send, and
-/// the event about it nearly a hundred times as many.
-const MAX_EVENTS: usize = 1024;
 
 /// How many octets may wait to be written before [`Engine::backlog_room`] says no.
 const BATCH: usize = 256 * 1024;
@@ -180,7 +163,7 @@ impl Engine {
             claimed: None,
             inbound: Inbound::default(),
             outbound,
-            events: VecDeque::new(),
+            events: Events::default(),
             holds_input: false,
         };
         if raw {
@@ -375,7 +358,12 @@ impl Engine {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop()
+    }
+
+    /// Takes the memory of [`Event::Messages`] back, for the messages to come.
+    pub fn reuse(&mut self, spent: VecDeque<Message>) {
+        self.events.reuse(spent);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.

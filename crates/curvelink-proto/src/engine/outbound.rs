@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::backlog::{Backlog, Frames};
+use crate::backlog::{Backlog, Frames, Run, Runs};
 use crate::error::{MechanismError, ProtocolError};
 use crate::mechanism::Sealer;
 use crate::wire::command::{self, CANCEL, Command, SUBSCRIBE};
@@ -30,7 +30,7 @@ pub(crate) enum Form {
 pub(crate) struct Outbound {
     wire: VecDeque<Bytes>,
     wire_octets: usize,
-    /// What the wire octets are, entry by entry.
+    /// What the wire octets are, entry by entry; equal neighbours are one.
     entries: VecDeque<Entry>,
     /// Of the first entry, what has been written.
     written: usize,
@@ -39,11 +39,23 @@ pub(crate) struct Outbound {
     control: usize,
 }
 
+/// So many messages, or octets of the engine's own, that have these lengths each.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     wire: usize,
     /// Framed plaintext octets of a message; 0 for what the engine itself sends.
     plain: usize,
+    count: usize,
+}
+
+impl Entry {
+    /// How many of these are finished, of which the wire has taken so many octets.
+    const fn finished(&self, written: usize) -> usize {
+        match written.checked_div(self.wire) {
+            Some(whole) if whole < self.count => whole,
+            _ => self.count,
+        }
+    }
 }
 
 /// What a write has finished.
@@ -64,14 +76,17 @@ impl Outbound {
     /// Appends octets of the engine's own: greeting, handshake, ERROR.
     pub(crate) fn push_raw(&mut self, octets: Bytes) {
         if !octets.is_empty() {
-            self.enter(octets.len(), 0);
+            self.enter(octets.len(), 0, 1);
             self.wire_octets += octets.len();
             self.wire.push_back(octets);
         }
     }
 
-    fn enter(&mut self, wire: usize, plain: usize) {
-        self.entries.push_back(Entry { wire, plain });
+    fn enter(&mut self, wire: usize, plain: usize, count: usize) {
+        match self.entries.back_mut() {
+            Some(last) if (last.wire, last.plain) == (wire, plain) => last.count += count,
+            _ => self.entries.push_back(Entry { wire, plain, count }),
+        }
     }
 
     /// Appends a command of traffic, sealed where frames are; drops it if too many wait.
@@ -111,9 +126,9 @@ impl Outbound {
     ) -> Result<(), ProtocolError> {
         let (chunks, lengths) = backlog.into_parts();
         let result = if sealer.is_none() && form == Form::Current {
-            for length in lengths {
-                self.enter(length, length);
-                self.wire_octets += length;
+            self.wire_octets += lengths.octets();
+            for Run { octets, count } in lengths {
+                self.enter(octets, octets, count);
             }
             self.wire.extend(chunks.iter().cloned());
             Ok(())
@@ -128,23 +143,26 @@ impl Outbound {
     fn encode(
         &mut self,
         chunks: &VecDeque<Bytes>,
-        lengths: &VecDeque<usize>,
+        lengths: &Runs,
         mut sealer: Option<&mut dyn Sealer>,
         form: Form,
     ) -> Result<(), ProtocolError> {
-        let plain: usize = lengths.iter().sum();
-        let mut out = BytesMut::with_capacity(plain + lengths.len() * 64);
+        let messages: usize = lengths.iter().map(|run| run.count).sum();
+        let mut out = BytesMut::with_capacity(lengths.octets() + messages * 64);
         let mut frames = Frames::of(chunks);
         let mut result = Ok(());
-        for length in lengths {
-            let before = out.len();
-            result = result.and_then(|()| encode_message(&mut frames, &mut sealer, form, &mut out));
-            if result.is_ok() {
-                self.enter(out.len() - before, *length);
-            } else {
-                // No part of it goes out, so that no write can finish it.
-                out.truncate(before);
-                self.enter(usize::MAX, *length);
+        for run in lengths.iter() {
+            for _ in 0..run.count {
+                let before = out.len();
+                result =
+                    result.and_then(|()| encode_message(&mut frames, &mut sealer, form, &mut out));
+                if result.is_ok() {
+                    self.enter(out.len() - before, run.octets, 1);
+                } else {
+                    // No part of it goes out, so that no write can finish it.
+                    out.truncate(before);
+                    self.enter(usize::MAX, run.octets, 1);
+                }
             }
         }
         self.wire_octets += out.len();
@@ -179,20 +197,20 @@ impl Outbound {
         }
         self.written += octets;
         let mut done = Written::default();
-        while let Some(entry) = self
-            .entries
-            .front()
-            .copied()
-            .filter(|e| e.wire <= self.written)
-        {
-            self.entries.pop_front();
-            self.written -= entry.wire;
+        while let Some(entry) = self.entries.front_mut() {
+            let finished = entry.finished(self.written);
+            self.written -= finished * entry.wire;
+            entry.count -= finished;
             if entry.plain == 0 {
-                self.control = self.control.saturating_sub(1);
+                self.control = self.control.saturating_sub(finished);
             } else {
-                done.messages += 1;
-                done.octets += entry.plain;
+                done.messages += finished;
+                done.octets += finished * entry.plain;
             }
+            if entry.count > 0 {
+                break;
+            }
+            self.entries.pop_front();
         }
         self.forget_plain(done.octets);
         done
@@ -213,12 +231,14 @@ impl Outbound {
     /// cannot have had the end of a message that was cut, so it will not come twice.
     pub(crate) fn take_unsent(&mut self) -> Backlog {
         let taken = std::mem::take(self);
-        let lengths = taken
-            .entries
-            .iter()
-            .map(|entry| entry.plain)
-            .filter(|plain| *plain > 0);
-        Backlog::from_parts(taken.plain, lengths.collect())
+        let mut lengths = Runs::default();
+        for Entry { plain, count, .. } in taken.entries {
+            if plain > 0 {
+                let octets = plain;
+                lengths.push(Run { octets, count });
+            }
+        }
+        Backlog::from_parts(taken.plain, lengths)
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Engine, Event, MAX_EVENTS, State};
-use crate::frame::Frame;
+use super::{Engine, Event, State};
 use crate::peer::Peer;
 use crate::socket_type::SocketType;
 
@@ -15,7 +14,7 @@ impl Engine {
         peer.minor = 0;
         let peer = Arc::new(peer);
         self.deadline = None;
-        self.events.push_back(Event::Ready(peer.clone()));
+        self.events.push(Event::Ready(peer.clone()));
         self.state = State::Ready {
             peer,
             sealer: None,
@@ -26,13 +25,12 @@ impl Engine {
     /// What one read gave is one message of one frame, or more if it is over the limit of one.
     pub(super) fn parse_raw(&mut self) {
         while !self.inbound.is_empty() {
-            if self.events.len() >= MAX_EVENTS {
+            if self.events.is_full() {
                 self.holds_input = true;
                 return;
             }
             let octets = self.inbound.take(self.config.limits.message.max(1));
-            let message = Frame::from(octets).into();
-            self.events.push_back(Event::Message(message));
+            self.events.push_message(octets.into());
         }
     }
 }

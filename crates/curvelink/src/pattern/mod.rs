@@ -144,7 +144,7 @@ pub(crate) fn pattern(kind: SocketType, options: &Options) -> Box<dyn Pattern> {
 }
 
 /// What publishers and subscribers match: the first frame.
-fn topic(message: &Message) -> &[u8] {
+pub(crate) fn topic(message: &Message) -> &[u8] {
     message.first().map(|frame| &frame[..]).unwrap_or_default()
 }
 

@@ -93,7 +93,7 @@ impl Incoming {
         if state.closed {
             batch.clear();
         }
-        let mut pushed = false;
+        let mut pushed = self.push_all(&mut state, batch);
         while let Some(message) = batch.pop_front() {
             if !self.room(&state) {
                 batch.push_front(message);
@@ -104,6 +104,25 @@ impl Incoming {
             pushed = true;
         }
         pushed && std::mem::take(&mut state.idle)
+    }
+
+    /// Moves all of a batch in if there is room for all of it; whether it did, with any.
+    fn push_all(&self, state: &mut State, batch: &mut VecDeque<Message>) -> bool {
+        let messages = state.queue.len() + state.held.messages + batch.len();
+        if messages > state.max_messages || batch.is_empty() || self.conflates() {
+            return false;
+        }
+        let octets: usize = batch.iter().map(Message::octets).sum();
+        if state.octets + state.held.octets + octets > self.max_octets {
+            return false;
+        }
+        state.octets += octets;
+        if state.queue.is_empty() {
+            std::mem::swap(&mut state.queue, batch);
+        } else {
+            state.queue.append(batch);
+        }
+        true
     }
 
     /// Notes a subscription of an inproc peer, or its end, for [`next_subscription`]; whether the

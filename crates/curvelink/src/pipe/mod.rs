@@ -94,6 +94,12 @@ impl Pipe {
         }
     }
 
+    /// Takes what there is out of the queue, all that was taken before being served.
+    fn refill(&mut self, effects: &mut Vec<Effect>) {
+        self.served = Served::default();
+        effects.extend(self.incoming.take(&mut self.batch));
+    }
+
     fn conflated(&self) -> u64 {
         let outgoing = self.outgoing().map(|outgoing| outgoing.conflated());
         self.incoming.conflated() + outgoing.unwrap_or_default()
@@ -305,11 +311,10 @@ impl Pipes {
     pub(crate) fn peek(&mut self, id: PipeId) -> Option<&Message> {
         let pipe = self.slots.get_mut(id)?;
         if pipe.batch.is_empty() || pipe.incoming.conflates() {
-            pipe.served = Served::default();
-            self.effects.extend(pipe.incoming.take(&mut pipe.batch));
-        }
-        if pipe.batch.is_empty() && pipe.ending {
-            self.ended.push(id);
+            pipe.refill(&mut self.effects);
+            if pipe.batch.is_empty() && pipe.ending {
+                self.ended.push(id);
+            }
         }
         pipe.batch.front()
     }
@@ -329,8 +334,7 @@ impl Pipes {
         // With the last one out there is room, and a writer that waits must not have to wait for
         // the application to come back.
         if pipe.batch.is_empty() && !pipe.incoming.conflates() {
-            pipe.served = Served::default();
-            self.effects.extend(pipe.incoming.take(&mut pipe.batch));
+            pipe.refill(&mut self.effects);
         } else if pipe.incoming.is_worth_telling(pipe.served) {
             let served = std::mem::take(&mut pipe.served);
             self.effects.extend(pipe.incoming.served(served));

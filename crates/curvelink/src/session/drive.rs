@@ -1,5 +1,6 @@
 //! The steps of a session's turn.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -12,6 +13,7 @@ use curvelink_proto::{Action, Event, LinkEventKind, Message, Peer, ProtocolError
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::{LinkEnd, Session};
+use crate::pattern::topic;
 use crate::sync::lock;
 use crate::zap;
 
@@ -95,7 +97,7 @@ impl Session {
                     self.admission = Some(zap::authenticate(self.core.clone(), request));
                 }
                 Event::Ready(peer) => self.welcome(peer)?,
-                Event::Message(message) => self.take_message(message),
+                Event::Messages(messages) => self.take_messages(messages),
                 Event::Subscribe(prefix) => self.take_subscription(true, &prefix)?,
                 Event::Cancel(prefix) => self.take_subscription(false, &prefix)?,
                 _ => {}
@@ -117,13 +119,29 @@ impl Session {
         Ok(())
     }
 
-    fn take_message(&mut self, message: Message) {
-        self.received += 1;
-        let Some(peer) = &self.peer else { return };
-        let topic = message.first().map(|frame| &frame[..]).unwrap_or_default();
-        if self.core.allows(peer, Action::Publish, topic) {
-            self.inbox.push_back(message);
+    fn take_messages(&mut self, mut messages: VecDeque<Message>) {
+        self.received += messages.len() as u64;
+        self.keep_allowed(&mut messages);
+        if self.inbox.is_empty() {
+            std::mem::swap(&mut self.inbox, &mut messages);
         } else {
+            self.inbox.append(&mut messages);
+        }
+        self.engine.reuse(messages);
+    }
+
+    /// Drops the messages whose topic the peer may not publish.
+    fn keep_allowed(&mut self, messages: &mut VecDeque<Message>) {
+        let Some(peer) = &self.peer else {
+            messages.clear();
+            return;
+        };
+        let Some(topics) = self.core.limits(peer, Action::Publish) else {
+            return;
+        };
+        let all = messages.len();
+        messages.retain(|message| topics.contain(topic(message)));
+        for _ in messages.len()..all {
             self.deny(Action::Publish);
         }
     }

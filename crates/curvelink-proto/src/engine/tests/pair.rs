@@ -141,10 +141,12 @@ impl Side {
                     self.log.push(format!("ready {peer:?}"));
                     assert!(self.ready.replace(peer).is_none(), "ready twice");
                 }
-                Event::Message(message) => {
-                    let frames: Vec<_> = message.iter().map(|frame| frame.to_vec()).collect();
-                    self.log.push(format!("message {frames:?}"));
-                    self.messages.push(message);
+                Event::Messages(messages) => {
+                    for message in messages {
+                        let frames: Vec<_> = message.iter().map(|frame| frame.to_vec()).collect();
+                        self.log.push(format!("message {frames:?}"));
+                        self.messages.push(message);
+                    }
                 }
                 Event::Subscribe(prefix) => self.note_subscription(true, prefix),
                 Event::Cancel(prefix) => self.note_subscription(false, prefix),

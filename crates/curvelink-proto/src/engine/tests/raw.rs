@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::backlog::Backlog;
 use crate::engine::config::EngineConfig;
 use crate::engine::tests::case::{Case, Role};
-use crate::engine::{Engine, Event, MAX_EVENTS};
+use crate::engine::events::MAX_EVENTS;
+use crate::engine::{Engine, Event};
 use crate::entropy::OsEntropy;
 use crate::event::{Reason, Stage};
 use crate::peer::PeerAddress;
@@ -32,12 +33,13 @@ fn read(engine: &mut Engine, octets: &[u8]) {
 
 fn messages(engine: &mut Engine) -> Vec<Vec<u8>> {
     let events = std::iter::from_fn(|| engine.poll_event());
-    let frames = events.map(|event| match event {
-        Event::Message(message) => {
-            assert_eq!(message.len(), 1);
-            message.first().unwrap().to_vec()
+    let frames = events.flat_map(|event| match event {
+        Event::Messages(messages) => {
+            assert!(messages.iter().all(|message| message.len() == 1));
+            let bodies = messages.iter().map(|message| message.first().unwrap().to_vec());
+            bodies.collect()
         }
-        Event::Ready(_) => b"ready".to_vec(),
+        Event::Ready(_) => vec![b"ready".to_vec()],
         other => panic!("{other:?}"),
     });
     frames.collect()

@@ -231,8 +231,15 @@ impl Core {
             .emit(LinkEvent::new(endpoint.clone(), address, kind));
     }
 
-    /// What a peer with these rights does, where this socket's pattern has topics.
+    /// Whether a peer may do this with a topic.
     pub(crate) fn allows(&self, peer: &Peer, action: Action, topic: &[u8]) -> bool {
+        let limits = self.limits(peer, action);
+        limits.is_none_or(|topics| topics.contain(topic))
+    }
+
+    /// The topics that a peer is limited to; `None` if it is not, or this socket's pattern has no
+    /// topics.
+    pub(crate) fn limits<'a>(&self, peer: &'a Peer, action: Action) -> Option<&'a Topics> {
         let topics = match action {
             Action::Publish => &peer.rights.publish,
             _ => &peer.rights.subscribe,
@@ -246,7 +253,7 @@ impl Core {
                 | SocketType::Pull
                 | SocketType::Pair
         );
-        !topical || *topics == Topics::All || topics.contain(topic)
+        Some(topics).filter(|topics| topical && **topics != Topics::All)
     }
 }
 
