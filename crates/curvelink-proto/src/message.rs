@@ -56,7 +56,10 @@ impl Message {
     /// How many octets the frames' bodies have in all.
     #[must_use]
     pub fn octets(&self) -> usize {
-        self.iter().map(|frame| frame.len()).sum()
+        match &self.frames {
+            Frames::One(frame) => frame.len(),
+            Frames::Many(frames) => frames.iter().map(|frame| frame.len()).sum(),
+        }
     }
 
     /// The frame at an index, the first being 0.

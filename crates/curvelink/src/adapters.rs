@@ -101,8 +101,13 @@ impl MessageSink {
     }
 
     fn poll_flush(&mut self, cx: &Context<'_>) -> Poll<Result<(), SendError>> {
+        let Some(message) = &mut self.waiting else {
+            return Poll::Ready(Ok(()));
+        };
         let core = self.socket.core();
-        core.poll_send(&mut self.waiting, &mut self.waiter, cx)
+        let sent = ready!(core.poll_send(message, &mut self.waiter, cx));
+        self.waiting = None;
+        Poll::Ready(sent)
     }
 }
 
@@ -117,19 +122,19 @@ impl Sink<Message> for MessageSink {
         ready.map_err(SendError::from)
     }
 
-    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
+    fn start_send(self: Pin<&mut Self>, mut message: Message) -> Result<(), SendError> {
         let this = self.get_mut();
         if this.waiting.is_some() {
             // Only without `poll_ready`.
             return Err(SendError::TimedOut);
         }
-        match this.socket.core().try_send(message) {
+        match this.socket.core().try_send(&mut message) {
             Sent::Yes => Ok(()),
-            Sent::NotNow(message) => {
+            Sent::NotNow => {
                 this.waiting = Some(message);
                 Ok(())
             }
-            Sent::Never(_, error) => Err(error),
+            Sent::Never(error) => Err(error),
         }
     }
 

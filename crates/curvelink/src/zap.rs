@@ -58,9 +58,8 @@ async fn ask_socket(shared: &Arc<Shared>, request: &ZapRequest) -> Option<ZapRep
     transport::connect(&core.0, &Endpoint::Inproc("zeromq.zap.01".to_owned()), None).ok()?;
     let mut question = encode_request(request, ID);
     question.push_front(Frame::empty());
-    let mut slot = Some(question);
     let mut waiter = None;
-    poll_fn(|cx| core.0.poll_send(&mut slot, &mut waiter, cx))
+    poll_fn(|cx| core.0.poll_send(&mut question, &mut waiter, cx))
         .await
         .ok()?;
     let mut waiter = None;

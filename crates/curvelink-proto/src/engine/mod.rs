@@ -34,7 +34,7 @@ use crate::message::Message;
 use crate::peer::{Peer, PeerAddress};
 use crate::wire::command::PING;
 use crate::wire::greeting;
-use crate::zap::{ZapReply, ZapRequest};
+use crate::zap::ZapReply;
 
 /// One ZMTP connection, without the connection: octets in, events and octets out.
 ///

@@ -37,15 +37,13 @@ impl Pattern for Dealer {
         self.out.activate(pipe);
     }
 
-    fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
-        self.out
-            .send(message, pipes)
-            .map(drop)
-            .map_err(Refused::Full)
+    fn send(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<(), Refused> {
+        let sent = self.out.send(message, pipes);
+        sent.map(drop).ok_or(Refused::Full)
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
-        Ok(self.incoming.recv(pipes).map(|(_, message)| message))
+    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
+        Ok(self.incoming.recv(message, pipes).is_some())
     }
 
     fn can_send(&mut self, pipes: &Pipes) -> bool {

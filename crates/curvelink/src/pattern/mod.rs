@@ -57,11 +57,14 @@ pub(crate) trait Pattern: fmt::Debug + Send {
     /// The pipe was full and has room now.
     fn writable(&mut self, _pipe: PipeId) {}
 
-    /// Sends a message, or gives it back.
-    fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused>;
+    /// Sends a message, of which nothing is to be expected afterwards; refused, it is as it was.
+    ///
+    /// Messages are passed by reference, here and below: they are large enough for a move of each
+    /// through five functions to cost more than all else that is done with a small one.
+    fn send(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<(), Refused>;
 
-    /// The next message, if there is one.
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn>;
+    /// Puts the next message into `message`, in place of what is there; whether there is one.
+    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn>;
 
     /// Messages to be received that the pattern holds itself.
     fn waiting(&self) -> usize {
@@ -110,15 +113,15 @@ pub(crate) trait Pattern: fmt::Debug + Send {
     }
 }
 
-/// Why a message was not taken; it is given back.
-#[derive(Debug)]
+/// Why a message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// No peer has room, or there is none: wait.
-    Full(Message),
+    Full,
     /// The request-reply turn is the other side's.
-    WrongTurn(Message),
+    WrongTurn,
     /// No peer has the routing id.
-    Unroutable(Message),
+    Unroutable,
 }
 
 /// A receive before the send that must come first.

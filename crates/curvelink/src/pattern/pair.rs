@@ -39,16 +39,16 @@ impl Pattern for Pair {
         self.leaving.retain(|known| *known != pipe);
     }
 
-    fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
+    fn send(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<(), Refused> {
         match self.pipe {
-            Some(pipe) if pipes.try_write(pipe, &message) => Ok(()),
-            _ => Err(Refused::Full(message)),
+            Some(pipe) if pipes.try_write(pipe, message) => Ok(()),
+            _ => Err(Refused::Full),
         }
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
-        let all = self.leaving.iter().chain(&self.pipe);
-        Ok(all.copied().find_map(|pipe| pipes.read(pipe)))
+    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
+        let mut all = self.leaving.iter().chain(&self.pipe);
+        Ok(all.any(|pipe| pipes.read(*pipe, message)))
     }
 
     fn can_send(&mut self, pipes: &Pipes) -> bool {

@@ -159,23 +159,24 @@ impl Pattern for Publish {
     /// XPUB: upstream messages join the subscriptions in the order of their coming. Nobody receives
     /// on PUB: what an inproc peer sends there is dropped here, a stream's by its engine.
     fn readable(&mut self, pipe: PipeId, pipes: &mut Pipes) {
-        while let Some(message) = pipes.read(pipe) {
-            self.take(pipe, message, pipes);
+        let mut message = Message::new();
+        while pipes.read(pipe, &mut message) {
+            self.take(pipe, std::mem::take(&mut message), pipes);
         }
     }
 
-    fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
+    fn send(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<(), Refused> {
         let mut targets = std::mem::take(&mut self.targets);
-        self.find(topic(&message), pipes, &mut targets);
+        self.find(topic(message), pipes, &mut targets);
         // All must have room before any gets it, or some would get it twice.
         if self.options.nodrop && targets.iter().any(|pipe| pipes.is_full(*pipe)) {
             targets.clear();
             self.targets = targets;
-            return Err(Refused::Full(message));
+            return Err(Refused::Full);
         }
         for pipe in targets.drain(..) {
             // R29-10: a peer without room loses the message, others do not wait.
-            if !pipes.try_write(pipe, &message) {
+            if !pipes.try_write(pipe, message) {
                 pipes.drops.no_room += 1;
             }
         }
@@ -184,14 +185,15 @@ impl Pattern for Publish {
         Ok(())
     }
 
-    fn recv(&mut self, _: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
-        let Some((subscriber, message)) = self.pending.as_mut().and_then(Pending::pop) else {
-            return Ok(None);
+    fn recv(&mut self, message: &mut Message, _: &mut Pipes) -> Result<bool, WrongTurn> {
+        let Some((subscriber, next)) = self.pending.as_mut().and_then(Pending::pop) else {
+            return Ok(false);
         };
+        *message = next;
         if self.options.last_value {
             self.last = subscriber.filter(|pipe| self.peers.contains(pipe));
         }
-        Ok(Some(message))
+        Ok(true)
     }
 
     fn waiting(&self) -> usize {
@@ -305,10 +307,10 @@ mod tests {
         publish.ready(pipe, &peer, &mut pipes).unwrap();
         let subscribed = publish.subscription(pipe, true, &Bytes::from("a"), &mut pipes);
         subscribed.unwrap();
-        publish.send("a1".into(), &mut pipes).unwrap();
+        publish.send(&mut "a1".into(), &mut pipes).unwrap();
         assert_eq!(outgoing.messages(), 1);
         publish.lost(pipe, &mut pipes);
-        publish.send("a2".into(), &mut pipes).unwrap();
+        publish.send(&mut "a2".into(), &mut pipes).unwrap();
         assert_eq!(outgoing.messages(), 0);
         assert_eq!(pipes.drops.peer_gone, 1);
     }
@@ -326,9 +328,9 @@ mod tests {
         for head in ["\x01theirs", "\x01mine"] {
             publish.take(pipe, Message::from([head, "up"]), &mut pipes);
         }
-        let mut shown = Vec::new();
-        while let Ok(Some(message)) = publish.recv(&mut pipes) {
-            shown.push(message);
+        let (mut shown, mut message) = (Vec::new(), Message::new());
+        while let Ok(true) = publish.recv(&mut message, &mut pipes) {
+            shown.push(message.clone());
         }
         assert_eq!(shown, ["up".into(), "\x01mine".into(), "up".into()]);
         assert_eq!(publish.topics(), 1);

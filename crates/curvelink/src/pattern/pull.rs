@@ -28,12 +28,12 @@ impl Pattern for Pull {
         self.incoming.activate(pipe);
     }
 
-    fn send(&mut self, message: Message, _: &mut Pipes) -> Result<(), Refused> {
-        Err(Refused::Full(message))
+    fn send(&mut self, _: &mut Message, _: &mut Pipes) -> Result<(), Refused> {
+        Err(Refused::Full)
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
-        Ok(self.incoming.recv(pipes).map(|(_, message)| message))
+    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
+        Ok(self.incoming.recv(message, pipes).is_some())
     }
 
     fn can_send(&mut self, _: &Pipes) -> bool {

@@ -31,15 +31,13 @@ impl Pattern for Push {
         self.out.activate(pipe);
     }
 
-    fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
-        self.out
-            .send(message, pipes)
-            .map(drop)
-            .map_err(Refused::Full)
+    fn send(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<(), Refused> {
+        let sent = self.out.send(message, pipes);
+        sent.map(drop).ok_or(Refused::Full)
     }
 
-    fn recv(&mut self, _: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
-        Ok(None)
+    fn recv(&mut self, _: &mut Message, _: &mut Pipes) -> Result<bool, WrongTurn> {
+        Ok(false)
     }
 
     fn can_send(&mut self, pipes: &Pipes) -> bool {

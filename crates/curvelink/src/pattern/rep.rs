@@ -49,7 +49,7 @@ impl Rep {
                 return true;
             }
             pipes.drops.malformed += 1;
-            self.incoming.recv(pipes);
+            self.incoming.skip(pipes);
         }
         false
     }
@@ -90,47 +90,46 @@ impl Pattern for Rep {
         self.incoming.activate(pipe);
     }
 
-    fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
+    fn send(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<(), Refused> {
         let Some(request) = self.request.take() else {
-            return Err(Refused::WrongTurn(message));
+            return Err(Refused::WrongTurn);
         };
         let Some(pipe) = self.asker(&request) else {
             pipes.drops.unroutable += 1;
             return Ok(());
         };
-        let frames = request.envelope.into_iter().chain(message.into_frames());
-        let reply: Message = frames.collect();
+        for frame in request.envelope.into_iter().rev() {
+            message.push_front(frame);
+        }
         // R28-19: a peer that does not take its reply loses it.
-        if !pipes.try_write(pipe, &reply) {
+        if !pipes.try_write(pipe, message) {
             pipes.drops.no_room += 1;
         }
         Ok(())
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
+    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
         if self.request.is_some() {
             return Err(WrongTurn);
         }
         if !self.request_is_next(pipes) {
-            return Ok(None);
+            return Ok(false);
         }
-        let request = self.incoming.recv(pipes).map(|(pipe, mut message)| {
-            let mut envelope = Vec::new();
-            while let Some(frame) = message.pop_front() {
-                let delimiter = frame.is_empty();
-                envelope.push(frame);
-                if delimiter {
-                    break;
-                }
+        let pipe = self.incoming.recv(message, pipes);
+        let mut envelope = Vec::new();
+        while let Some(frame) = message.pop_front() {
+            let delimiter = frame.is_empty();
+            envelope.push(frame);
+            if delimiter {
+                break;
             }
-            self.request = Some(Request {
-                pipe: Some(pipe),
-                peer: message.peer().cloned(),
-                envelope,
-            });
-            message
+        }
+        self.request = Some(Request {
+            pipe,
+            peer: message.peer().cloned(),
+            envelope,
         });
-        Ok(request)
+        Ok(true)
     }
 
     /// Whenever it is our turn: a peer that does not take its reply loses it.

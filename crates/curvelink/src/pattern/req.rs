@@ -69,7 +69,7 @@ impl Req {
                 Reply::Late => pipes.drops.late_reply += 1,
                 Reply::Malformed => pipes.drops.malformed += 1,
             }
-            self.incoming.recv(pipes);
+            self.incoming.skip(pipes);
         }
         false
     }
@@ -116,12 +116,12 @@ impl Pattern for Req {
         self.out.activate(pipe);
     }
 
-    fn send(&mut self, mut message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
+    fn send(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<(), Refused> {
         if !self.relaxed && matches!(self.turn, Turn::Theirs(_)) {
-            return Err(Refused::WrongTurn(message));
+            return Err(Refused::WrongTurn);
         }
         if !self.out.has_room(pipes) {
-            return Err(Refused::Full(message));
+            return Err(Refused::Full);
         }
         // What came before the request is no reply to it. Afterwards the reply may be there.
         pipes.drops.late_reply += self.incoming.clear(pipes) as u64;
@@ -131,31 +131,26 @@ impl Pattern for Req {
         if let Some(number) = self.number() {
             message.push_front(number);
         }
-        match self.out.send(message, pipes) {
-            Ok(pipe) => {
-                self.turn = Turn::Theirs(Some(pipe));
-                Ok(())
-            }
-            Err(mut message) => {
-                self.open(&mut message);
-                Err(Refused::Full(message))
-            }
+        let asked = self.out.send(message, pipes);
+        if asked.is_none() {
+            self.open(message);
+            return Err(Refused::Full);
         }
+        self.turn = Turn::Theirs(asked);
+        Ok(())
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
+    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
         let Turn::Theirs(asked) = self.turn else {
             return Err(WrongTurn);
         };
         if !self.reply_is_next(asked, pipes) {
-            return Ok(None);
+            return Ok(false);
         }
-        let reply = self.incoming.recv(pipes).map(|(_, mut message)| {
-            self.open(&mut message);
-            message
-        });
+        self.incoming.recv(message, pipes);
+        self.open(message);
         self.turn = Turn::Ours;
-        Ok(reply)
+        Ok(true)
     }
 
     fn can_send(&mut self, pipes: &Pipes) -> bool {

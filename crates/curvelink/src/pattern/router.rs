@@ -136,13 +136,13 @@ impl Pattern for Router {
         self.incoming.activate(pipe);
     }
 
-    fn send(&mut self, mut message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
+    fn send(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<(), Refused> {
         let Some(id) = message.pop_front().filter(|_| !message.is_empty()) else {
             // An id and nothing to send to it: as libzmq, whoever it is.
             return Ok(());
         };
         let known = self.ids.pipe(&id);
-        if known.is_some_and(|pipe| pipes.try_write(pipe, &message)) {
+        if known.is_some_and(|pipe| pipes.try_write(pipe, message)) {
             return Ok(());
         }
         if !self.mandatory {
@@ -154,18 +154,18 @@ impl Pattern for Router {
         }
         message.push_front(id);
         Err(match known {
-            Some(_) => Refused::Full(message),
-            None => Refused::Unroutable(message),
+            Some(_) => Refused::Full,
+            None => Refused::Unroutable,
         })
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
-        let Some((pipe, mut message)) = self.incoming.recv(pipes) else {
-            return Ok(None);
+    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
+        let Some(pipe) = self.incoming.recv(message, pipes) else {
+            return Ok(false);
         };
-        let id = self.id_of_sender(pipe, &message);
+        let id = self.id_of_sender(pipe, message);
         message.push_front(id);
-        Ok(Some(message))
+        Ok(true)
     }
 
     /// Always, where a peer without room loses the message; where it does not, once any has room.

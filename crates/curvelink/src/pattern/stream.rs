@@ -44,7 +44,7 @@ impl Stream {
             if self.ids.id(pipe).is_some() {
                 return true;
             }
-            self.incoming.recv(pipes);
+            self.incoming.skip(pipes);
         }
         false
     }
@@ -98,32 +98,33 @@ impl Pattern for Stream {
         self.incoming.activate(pipe);
     }
 
-    fn send(&mut self, mut message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
+    fn send(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<(), Refused> {
         let Some(id) = message.pop_front().filter(|_| !message.is_empty()) else {
             // An id and nothing to send to it: as libzmq, whoever it is.
             return Ok(());
         };
-        let refused: fn(Message) -> Refused = match self.ids.pipe(&id) {
+        let refused = match self.ids.pipe(&id) {
             None => Refused::Unroutable,
             Some(pipe) if message.octets() == 0 => {
                 self.close(pipe, pipes);
                 return Ok(());
             }
-            Some(pipe) if pipes.try_write(pipe, &message) => return Ok(()),
+            Some(pipe) if pipes.try_write(pipe, message) => return Ok(()),
             Some(_) => Refused::Full,
         };
         message.push_front(id);
-        Err(refused(message))
+        Err(refused)
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
+    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
         if !self.message_is_next(pipes) {
-            return Ok(None);
+            return Ok(false);
         }
-        Ok(self.incoming.recv(pipes).map(|(pipe, mut message)| {
-            message.push_front(self.ids.id(pipe).cloned().unwrap_or_default());
-            message
-        }))
+        let Some(pipe) = self.incoming.recv(message, pipes) else {
+            return Ok(false);
+        };
+        message.push_front(self.ids.id(pipe).cloned().unwrap_or_default());
+        Ok(true)
     }
 
     /// Once any connection has room.

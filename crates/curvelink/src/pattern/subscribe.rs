@@ -84,8 +84,8 @@ impl Pattern for Subscribe {
 
     /// XSUB: a message of one frame that begins with 1 or 0 is a subscription or its end; any
     /// other goes upstream to every publisher, and waits for those that we connect to.
-    fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<(), Refused> {
-        if let Some((subscribe, prefix)) = leading_subscription(&message) {
+    fn send(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<(), Refused> {
+        if let Some((subscribe, prefix)) = leading_subscription(message) {
             if message.len() == 1 {
                 self.subscribe(prefix, subscribe, pipes);
                 return Ok(());
@@ -96,21 +96,21 @@ impl Pattern for Subscribe {
             }
         }
         for pipe in &self.upstream {
-            if !pipes.try_write(*pipe, &message) {
+            if !pipes.try_write(*pipe, message) {
                 pipes.drops.no_room += u64::from(pipes.is_full(*pipe));
             }
         }
         Ok(())
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, WrongTurn> {
-        while let Some((_, message)) = self.incoming.recv(pipes) {
-            if !self.filter || self.wanted.matches(topic(&message)) != self.options.invert {
-                return Ok(Some(message));
+    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
+        while self.incoming.recv(message, pipes).is_some() {
+            if !self.filter || self.wanted.matches(topic(message)) != self.options.invert {
+                return Ok(true);
             }
             pipes.drops.not_subscribed += 1;
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// XSUB, always: a publisher without room loses the message. SUB has nothing to send.

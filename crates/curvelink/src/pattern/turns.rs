@@ -67,20 +67,23 @@ impl Turns {
     }
 
     fn pass(&mut self) {
-        self.next = (self.next + 1) % self.active.max(1);
+        self.next += 1;
+        if self.next >= self.active {
+            self.next = 0;
+        }
     }
 
-    /// Sends to the next pipe with room; gives the pipe, or the message back if none has.
-    pub(crate) fn send(&mut self, message: Message, pipes: &mut Pipes) -> Result<PipeId, Message> {
+    /// Sends to the next pipe with room; gives the pipe, if one has.
+    pub(crate) fn send(&mut self, message: &Message, pipes: &mut Pipes) -> Option<PipeId> {
         while self.active > 0 {
             let pipe = self.pipes[self.next];
-            if pipes.try_write(pipe, &message) {
+            if pipes.try_write(pipe, message) {
                 self.pass();
-                return Ok(pipe);
+                return Some(pipe);
             }
             self.deactivate(self.next);
         }
-        Err(message)
+        None
     }
 
     /// Whether [`send`](Self::send) would find a pipe with room.
@@ -118,7 +121,7 @@ impl Turns {
             if given(pipe, message) {
                 return true;
             }
-            pipes.read_peeked(pipe);
+            pipes.read_peeked(pipe, &mut Message::new());
             self.pass();
         }
         false
@@ -130,17 +133,22 @@ impl Turns {
         active.map(|pipe| pipes.clear_incoming(*pipe)).sum()
     }
 
-    /// The next message, and the pipe that it came by.
-    pub(crate) fn recv(&mut self, pipes: &mut Pipes) -> Option<(PipeId, Message)> {
+    /// Puts the next message into `message`; gives the pipe that it came by.
+    pub(crate) fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Option<PipeId> {
         while self.active > 0 {
             let pipe = self.pipes[self.next];
-            if let Some(message) = pipes.read(pipe) {
+            if pipes.read(pipe, message) {
                 self.pass();
-                return Some((pipe, message));
+                return Some(pipe);
             }
             self.deactivate(self.next);
         }
         None
+    }
+
+    /// Drops the next message.
+    pub(crate) fn skip(&mut self, pipes: &mut Pipes) {
+        self.recv(&mut Message::new(), pipes);
     }
 }
 

@@ -154,23 +154,28 @@ impl Incoming {
         std::mem::take(&mut state.idle)
     }
 
-    /// Accepts one message of an inproc peer; whether the receiving socket must be told.
+    /// Accepts a copy of an inproc peer's message, if there is room; whether the receiving socket
+    /// must be told.
     pub(crate) fn push_inproc(
         &self,
-        message: Message,
+        message: &Message,
         writer: &Weak<Core>,
         pipe: PipeId,
-    ) -> Result<bool, Message> {
+    ) -> Option<bool> {
         let mut state = lock(&self.state);
         if state.closed {
-            return Err(message);
+            return None;
         }
         if !self.room(&state) {
             state.writer = Writer::Inproc(writer.clone(), pipe);
-            return Err(message);
+            return None;
         }
-        self.push(&mut state, message);
-        Ok(std::mem::take(&mut state.idle))
+        self.push(&mut state, message.clone());
+        // Who sent it to us is not who it comes from for the other socket.
+        if let Some(copy) = state.queue.back_mut() {
+            copy.set_peer(None);
+        }
+        Some(std::mem::take(&mut state.idle))
     }
 
     /// Whether a message of an inproc peer would be accepted; if not, the peer is told once it
@@ -298,8 +303,8 @@ mod tests {
     fn fill(incoming: &Incoming) -> usize {
         let mut count = 0;
         while incoming
-            .push_inproc("x".into(), &Weak::new(), PipeId::OWN)
-            .is_ok()
+            .push_inproc(&"x".into(), &Weak::new(), PipeId::OWN)
+            .is_some()
         {
             count += 1;
         }
@@ -336,8 +341,8 @@ mod tests {
         let incoming = Incoming::new(0, 1000, false);
         let push = |octets: usize| {
             incoming
-                .push_inproc(vec![0; octets].into(), &Weak::new(), PipeId::OWN)
-                .is_ok()
+                .push_inproc(&vec![0; octets].into(), &Weak::new(), PipeId::OWN)
+                .is_some()
         };
         assert!(push(5000) && !push(1));
         let mut batch = VecDeque::new();

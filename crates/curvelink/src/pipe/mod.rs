@@ -237,16 +237,11 @@ impl Pipes {
             None => false,
             Some(Outlet::Link(outgoing)) => outgoing.try_write(message),
             Some(Outlet::Inproc { queue, peer, pipe }) => {
-                let mut message = message.clone();
-                message.set_peer(None);
-                match queue.push_inproc(message, &self.owner, id) {
-                    Ok(announce) => {
-                        let effect = announce.then(|| Effect::Readable(peer.clone(), *pipe));
-                        self.effects.extend(effect);
-                        true
-                    }
-                    Err(_) => false,
+                let announce = queue.push_inproc(message, &self.owner, id);
+                if announce == Some(true) {
+                    self.effects.push(Effect::Readable(peer.clone(), *pipe));
                 }
+                announce.is_some()
             }
         }
     }
@@ -319,16 +314,22 @@ impl Pipes {
         pipe.batch.front()
     }
 
-    /// The next message of a pipe, with its peer noted on it.
-    pub(crate) fn read(&mut self, id: PipeId) -> Option<Message> {
-        self.peek(id)?;
-        self.read_peeked(id)
+    /// Puts the next message of a pipe into `message`, with its peer noted on it; whether there is
+    /// one.
+    pub(crate) fn read(&mut self, id: PipeId, message: &mut Message) -> bool {
+        self.peek(id).is_some() && self.read_peeked(id, message)
     }
 
-    /// The message that [`peek`](Self::peek) has shown, even if a newer one could take its place.
-    pub(crate) fn read_peeked(&mut self, id: PipeId) -> Option<Message> {
-        let pipe = self.slots.get_mut(id)?;
-        let mut message = pipe.batch.pop_front()?;
+    /// Takes the message that [`peek`](Self::peek) has shown, even if a newer one could take its
+    /// place.
+    pub(crate) fn read_peeked(&mut self, id: PipeId, message: &mut Message) -> bool {
+        let Some(pipe) = self.slots.get_mut(id) else {
+            return false;
+        };
+        let Some(next) = pipe.batch.pop_front() else {
+            return false;
+        };
+        *message = next;
         pipe.served.messages += 1;
         pipe.served.octets += message.octets();
         // With the last one out there is room, and a writer that waits must not have to wait for
@@ -342,7 +343,7 @@ impl Pipes {
         if message.peer().is_none() {
             message.set_peer(pipe.sender.clone());
         }
-        Some(message)
+        true
     }
 
     /// Adds a message as if the peer had sent it last.

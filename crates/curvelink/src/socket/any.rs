@@ -173,7 +173,7 @@ impl AnySocket {
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let mut sending = Sending {
             core: self.core(),
-            message: Some(message.into()),
+            message: message.into(),
             waiter: None,
         };
         let send = poll_fn(|cx| sending.poll(cx));
@@ -191,17 +191,13 @@ impl AnySocket {
     /// # Errors
     /// [`TrySendError`], which gives the message back.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
-        match self.core().try_send(message.into()) {
-            Sent::Yes => Ok(()),
-            Sent::NotNow(message) => Err(TrySendError {
-                message,
-                error: TrySendErrorKind::Full,
-            }),
-            Sent::Never(message, error) => Err(TrySendError {
-                message,
-                error: error.into(),
-            }),
-        }
+        let mut message = message.into();
+        let error = match self.core().try_send(&mut message) {
+            Sent::Yes => return Ok(()),
+            Sent::NotNow => TrySendErrorKind::Full,
+            Sent::Never(error) => error.into(),
+        };
+        Err(TrySendError { message, error })
     }
 
     /// Receives the next message, with its sender on it: see [`Message::peer`].
@@ -317,7 +313,7 @@ impl AnySocket {
 /// A send under way; dropping it leaves nothing behind in the socket.
 struct Sending<'a> {
     core: &'a Core,
-    message: Option<Message>,
+    message: Message,
     waiter: Option<u64>,
 }
 

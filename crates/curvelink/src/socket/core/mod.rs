@@ -52,12 +52,12 @@ struct State {
     closed: bool,
 }
 
-/// What came of an attempt to send at once.
-#[derive(Debug)]
+/// What came of an attempt to send at once. A message that was not sent is as it was.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Sent {
     Yes,
-    NotNow(Message),
-    Never(Message, SendError),
+    NotNow,
+    Never(SendError),
 }
 
 impl Core {
@@ -91,25 +91,21 @@ impl Core {
         result
     }
 
-    pub(crate) fn try_send(&self, message: Message) -> Sent {
+    pub(crate) fn try_send(&self, message: &mut Message) -> Sent {
         self.with(|state| state.send(message))
     }
 
-    /// Sends the message out of `slot`, where it stays while there is no room.
+    /// Sends the message, which stays as it is while there is no room.
     pub(crate) fn poll_send(
         &self,
-        slot: &mut Option<Message>,
+        message: &mut Message,
         waiter: &mut Option<u64>,
         cx: &Context<'_>,
     ) -> Poll<Result<(), SendError>> {
-        let Some(message) = slot.take() else {
-            return Poll::Ready(Ok(()));
-        };
         self.with(|state| match state.send(message) {
             Sent::Yes => Poll::Ready(Ok(())),
-            Sent::Never(_, error) => Poll::Ready(Err(error)),
-            Sent::NotNow(message) => {
-                *slot = Some(message);
+            Sent::Never(error) => Poll::Ready(Err(error)),
+            Sent::NotNow => {
                 state.waiters.register(waiter, Interest::Room, cx);
                 Poll::Pending
             }
@@ -117,7 +113,9 @@ impl Core {
     }
 
     pub(crate) fn try_recv(&self) -> Result<Option<Message>, RecvError> {
-        self.with(State::recv)
+        let mut message = Message::new();
+        let received = self.with(|state| state.recv(&mut message))?;
+        Ok(received.then_some(message))
     }
 
     pub(crate) fn poll_recv(
@@ -125,14 +123,19 @@ impl Core {
         waiter: &mut Option<u64>,
         cx: &Context<'_>,
     ) -> Poll<Result<Message, RecvError>> {
-        self.with(|state| match state.recv() {
-            Ok(Some(message)) => Poll::Ready(Ok(message)),
-            Err(error) => Poll::Ready(Err(error)),
-            Ok(None) => {
+        let mut message = Message::new();
+        let received = self.with(|state| {
+            let received = state.recv(&mut message);
+            if let Ok(false) = received {
                 state.waiters.register(waiter, Interest::Message, cx);
-                Poll::Pending
             }
-        })
+            received
+        });
+        match received {
+            Ok(true) => Poll::Ready(Ok(message)),
+            Ok(false) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
     }
 
     pub(crate) fn poll_subscribers(
@@ -258,39 +261,41 @@ impl Core {
 }
 
 impl State {
-    fn send(&mut self, message: Message) -> Sent {
+    fn send(&mut self, message: &mut Message) -> Sent {
         if self.closed {
-            return Sent::Never(message, SendError::Closed);
+            return Sent::Never(SendError::Closed);
         }
         if !self.kind.sends() {
-            return Sent::Never(message, SendError::NotSupported);
+            return Sent::Never(SendError::NotSupported);
         }
         if message.is_empty() {
-            return Sent::Never(message, SendError::Empty);
+            return Sent::Never(SendError::Empty);
         }
         match self.pattern.send(message, &mut self.pipes) {
             Ok(()) => {
                 self.pass_turn(Interest::Message);
                 Sent::Yes
             }
-            Err(Refused::Full(message)) => Sent::NotNow(message),
-            Err(Refused::WrongTurn(message)) => Sent::Never(message, SendError::WrongTurn),
-            Err(Refused::Unroutable(message)) => Sent::Never(message, SendError::Unroutable),
+            Err(Refused::Full) => Sent::NotNow,
+            Err(Refused::WrongTurn) => Sent::Never(SendError::WrongTurn),
+            Err(Refused::Unroutable) => Sent::Never(SendError::Unroutable),
         }
     }
 
-    fn recv(&mut self) -> Result<Option<Message>, RecvError> {
+    /// Puts the next message into `message`; whether there is one.
+    fn recv(&mut self, message: &mut Message) -> Result<bool, RecvError> {
         if self.closed {
             return Err(RecvError::Closed);
         }
         if !self.kind.receives() {
             return Err(RecvError::NotSupported);
         }
-        if let Some(message) = self.returned.pop_front() {
-            return Ok(Some(message));
+        if let Some(returned) = self.returned.pop_front() {
+            *message = returned;
+            return Ok(true);
         }
-        let received = self.pattern.recv(&mut self.pipes);
-        if let Ok(Some(message)) = &received {
+        let received = self.pattern.recv(message, &mut self.pipes);
+        if let Ok(true) = received {
             self.pipes.received.count(message.octets());
             self.pass_turn(Interest::Room);
         }

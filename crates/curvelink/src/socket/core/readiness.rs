@@ -120,32 +120,29 @@ impl State {
 
     fn recv_batch(&mut self, into: &mut Vec<Message>, max: usize) -> Result<usize, RecvError> {
         for received in 0..max {
-            match self.recv() {
-                Ok(Some(message)) => into.push(message),
-                Err(error) if received == 0 => return Err(error),
-                // Of a REQ or a REP it is the turn to send now.
-                Ok(None) | Err(_) => return Ok(received),
+            // Received where it stays.
+            into.push(Message::new());
+            let outcome = into.last_mut().map_or(Ok(false), |place| self.recv(place));
+            if let Ok(true) = outcome {
+                continue;
             }
+            into.pop();
+            return match outcome {
+                Err(error) if received == 0 => Err(error),
+                // Of a REQ or a REP it is the turn to send now.
+                _ => Ok(received),
+            };
         }
         Ok(max)
     }
 
     fn send_batch(&mut self, messages: &mut Vec<Message>) -> Result<usize, SendError> {
         let mut sent = 0;
-        for slot in &mut *messages {
-            match self.send(std::mem::take(slot)) {
+        for message in &mut *messages {
+            match self.send(message) {
                 Sent::Yes => sent += 1,
-                Sent::NotNow(message) => {
-                    *slot = message;
-                    break;
-                }
-                Sent::Never(message, error) => {
-                    *slot = message;
-                    if sent == 0 {
-                        return Err(error);
-                    }
-                    break;
-                }
+                Sent::Never(error) if sent == 0 => return Err(error),
+                Sent::Never(_) | Sent::NotNow => break,
             }
         }
         messages.drain(..sent);
