@@ -50,6 +50,29 @@ impl Frame {
         }))
     }
 
+    /// Makes this frame a copy of octets that are few enough; whether they are.
+    ///
+    /// A small frame that is made here and moved to where it stays costs several times as much: the
+    /// processor waits for each octet to be written before it can read them in larger pieces.
+    pub(crate) fn set_inline(&mut self, octets: &[u8]) -> bool {
+        let Some(length) = u8::try_from(octets.len()).ok() else {
+            return false;
+        };
+        if octets.len() > INLINE {
+            return false;
+        }
+        self.0 = Repr::Inline {
+            length,
+            octets: [0; INLINE],
+        };
+        if let Repr::Inline { octets: place, .. } = &mut self.0
+            && let Some(place) = place.get_mut(..octets.len())
+        {
+            place.copy_from_slice(octets);
+        }
+        true
+    }
+
     /// The octets as a shared buffer: no copy for large frames.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {

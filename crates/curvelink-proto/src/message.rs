@@ -38,6 +38,16 @@ impl Message {
         Self::default()
     }
 
+    /// Makes this a message of one small frame, a copy of octets that are few enough; whether they
+    /// are. It is written where it stands: see [`Frame::set_inline`].
+    pub(crate) fn set_small(&mut self, octets: &[u8]) -> bool {
+        self.frames = Frames::One(Frame::empty());
+        match &mut self.frames {
+            Frames::One(frame) => frame.set_inline(octets),
+            Frames::Many(_) => false,
+        }
+    }
+
     /// How many frames there are.
     #[must_use]
     pub fn len(&self) -> usize {

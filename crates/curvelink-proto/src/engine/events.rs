@@ -60,6 +60,18 @@ impl Events {
         self.waiting += 1;
     }
 
+    /// Adds a message of one small frame; whether it is small enough.
+    pub(super) fn push_small(&mut self, octets: &[u8]) -> bool {
+        self.messages.push_back(Message::new());
+        let small = self.messages.back_mut().is_some_and(|message| message.set_small(octets));
+        if small {
+            self.waiting += 1;
+        } else {
+            self.messages.pop_back();
+        }
+        small
+    }
+
     pub(super) fn pop(&mut self) -> Option<Event> {
         let event = self.earlier.pop_front();
         let event = event.or_else(|| self.take_messages().map(Event::Messages))?;
@@ -91,6 +103,12 @@ impl Events {
     #[cfg(test)]
     pub(super) const fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    /// How many events and messages there is memory for.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.earlier.capacity() + self.messages.capacity() + self.spare.capacity()
     }
 }
 
