@@ -63,7 +63,10 @@ impl Events {
     /// Adds a message of one small frame; whether it is small enough.
     pub(super) fn push_small(&mut self, octets: &[u8]) -> bool {
         self.messages.push_back(Message::new());
-        let small = self.messages.back_mut().is_some_and(|message| message.set_small(octets));
+        let small = self
+            .messages
+            .back_mut()
+            .is_some_and(|message| message.set_small(octets));
         if small {
             self.waiting += 1;
         } else {

@@ -296,7 +296,9 @@ impl Engine {
 /// Where a clear body stands in the buffer, of which an opener told where it stands in the sealed.
 fn within(sealed: &Range<usize>, clear: Range<usize>) -> Result<Range<usize>, ProtocolError> {
     if clear.start > clear.end || clear.end > sealed.len() {
-        return Err(ProtocolError::Malformed("frame: opened to more than it had"));
+        return Err(ProtocolError::Malformed(
+            "frame: opened to more than it had",
+        ));
     }
     Ok(sealed.start + clear.start..sealed.start + clear.end)
 }

@@ -20,8 +20,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::backlog::Backlog;
 use crate::engine::config::EngineConfig;
-use crate::engine::events::Events;
 pub use crate::engine::events::Event;
+use crate::engine::events::Events;
 use crate::engine::heartbeat::Pulse;
 use crate::engine::inbound::Inbound;
 use crate::engine::outbound::{Form, Outbound, Written};

@@ -102,7 +102,7 @@ impl FrameHeader {
             flags |= COMMAND;
         }
         if let Ok(length) = u8::try_from(self.length) {
-            out.put_slice(&[flags, length]);
+            out.put_u16(u16::from_be_bytes([flags, length]));
         } else {
             out.put_u8(flags | LONG);
             out.put_u64(self.length as u64);

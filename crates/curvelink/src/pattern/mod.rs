@@ -63,8 +63,14 @@ pub(crate) trait Pattern: fmt::Debug + Send {
     /// through five functions to cost more than all else that is done with a small one.
     fn send(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<(), Refused>;
 
-    /// Puts the next message into `message`, in place of what is there; whether there is one.
-    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn>;
+    /// Appends the next messages, at least one if there are any and at most `max`, which is 1 or
+    /// more; how many.
+    fn recv(
+        &mut self,
+        into: &mut Vec<Message>,
+        max: usize,
+        pipes: &mut Pipes,
+    ) -> Result<usize, WrongTurn>;
 
     /// Messages to be received that the pattern holds itself.
     fn waiting(&self) -> usize {

@@ -46,9 +46,18 @@ impl Pattern for Pair {
         }
     }
 
-    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
-        let mut all = self.leaving.iter().chain(&self.pipe);
-        Ok(all.any(|pipe| pipes.read(*pipe, message)))
+    fn recv(
+        &mut self,
+        into: &mut Vec<Message>,
+        max: usize,
+        pipes: &mut Pipes,
+    ) -> Result<usize, WrongTurn> {
+        let all = self.leaving.iter().chain(&self.pipe);
+        let received = all.map(|pipe| pipes.read(*pipe, into, max));
+        Ok(received
+            .filter(|received| *received > 0)
+            .next()
+            .unwrap_or(0))
     }
 
     fn can_send(&mut self, pipes: &Pipes) -> bool {

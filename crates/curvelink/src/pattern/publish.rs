@@ -13,6 +13,9 @@ use crate::error::SubscribePeerError;
 use crate::options::{Options, Shown, Topics};
 use crate::pipe::{PipeId, Pipes};
 
+/// Messages from upstream that are looked at in one go.
+const BURST: usize = 64;
+
 #[derive(Debug)]
 pub(super) struct Publish {
     options: Topics,
@@ -159,9 +162,11 @@ impl Pattern for Publish {
     /// XPUB: upstream messages join the subscriptions in the order of their coming. Nobody receives
     /// on PUB: what an inproc peer sends there is dropped here, a stream's by its engine.
     fn readable(&mut self, pipe: PipeId, pipes: &mut Pipes) {
-        let mut message = Message::new();
-        while pipes.read(pipe, &mut message) {
-            self.take(pipe, std::mem::take(&mut message), pipes);
+        let mut messages = Vec::new();
+        while pipes.read(pipe, &mut messages, BURST) > 0 {
+            for message in messages.drain(..) {
+                self.take(pipe, message, pipes);
+            }
         }
     }
 
@@ -185,15 +190,20 @@ impl Pattern for Publish {
         Ok(())
     }
 
-    fn recv(&mut self, message: &mut Message, _: &mut Pipes) -> Result<bool, WrongTurn> {
-        let Some((subscriber, next)) = self.pending.as_mut().and_then(Pending::pop) else {
-            return Ok(false);
+    fn recv(
+        &mut self,
+        into: &mut Vec<Message>,
+        _: usize,
+        _: &mut Pipes,
+    ) -> Result<usize, WrongTurn> {
+        let Some((subscriber, message)) = self.pending.as_mut().and_then(Pending::pop) else {
+            return Ok(0);
         };
-        *message = next;
+        into.push(message);
         if self.options.last_value {
             self.last = subscriber.filter(|pipe| self.peers.contains(pipe));
         }
-        Ok(true)
+        Ok(1)
     }
 
     fn waiting(&self) -> usize {
@@ -328,10 +338,8 @@ mod tests {
         for head in ["\x01theirs", "\x01mine"] {
             publish.take(pipe, Message::from([head, "up"]), &mut pipes);
         }
-        let (mut shown, mut message) = (Vec::new(), Message::new());
-        while let Ok(true) = publish.recv(&mut message, &mut pipes) {
-            shown.push(message.clone());
-        }
+        let mut shown = Vec::new();
+        while publish.recv(&mut shown, 1, &mut pipes).unwrap() > 0 {}
         assert_eq!(shown, ["up".into(), "\x01mine".into(), "up".into()]);
         assert_eq!(publish.topics(), 1);
     }

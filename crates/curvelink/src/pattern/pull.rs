@@ -32,8 +32,13 @@ impl Pattern for Pull {
         Err(Refused::Full)
     }
 
-    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
-        Ok(self.incoming.recv(message, pipes).is_some())
+    fn recv(
+        &mut self,
+        into: &mut Vec<Message>,
+        max: usize,
+        pipes: &mut Pipes,
+    ) -> Result<usize, WrongTurn> {
+        Ok(self.incoming.recv(into, max, pipes))
     }
 
     fn can_send(&mut self, _: &Pipes) -> bool {

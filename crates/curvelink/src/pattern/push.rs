@@ -36,8 +36,8 @@ impl Pattern for Push {
         sent.map(drop).ok_or(Refused::Full)
     }
 
-    fn recv(&mut self, _: &mut Message, _: &mut Pipes) -> Result<bool, WrongTurn> {
-        Ok(false)
+    fn recv(&mut self, _: &mut Vec<Message>, _: usize, _: &mut Pipes) -> Result<usize, WrongTurn> {
+        Ok(0)
     }
 
     fn can_send(&mut self, pipes: &Pipes) -> bool {

@@ -108,14 +108,22 @@ impl Pattern for Rep {
         Ok(())
     }
 
-    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
+    fn recv(
+        &mut self,
+        into: &mut Vec<Message>,
+        _: usize,
+        pipes: &mut Pipes,
+    ) -> Result<usize, WrongTurn> {
         if self.request.is_some() {
             return Err(WrongTurn);
         }
         if !self.request_is_next(pipes) {
-            return Ok(false);
+            return Ok(0);
         }
-        let pipe = self.incoming.recv(message, pipes);
+        let pipe = self.incoming.recv_one(into, pipes);
+        let Some(message) = into.last_mut() else {
+            return Ok(0);
+        };
         let mut envelope = Vec::new();
         while let Some(frame) = message.pop_front() {
             let delimiter = frame.is_empty();
@@ -129,7 +137,7 @@ impl Pattern for Rep {
             peer: message.peer().cloned(),
             envelope,
         });
-        Ok(true)
+        Ok(1)
     }
 
     /// Whenever it is our turn: a peer that does not take its reply loses it.

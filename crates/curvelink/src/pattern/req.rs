@@ -140,17 +140,24 @@ impl Pattern for Req {
         Ok(())
     }
 
-    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
+    fn recv(
+        &mut self,
+        into: &mut Vec<Message>,
+        _: usize,
+        pipes: &mut Pipes,
+    ) -> Result<usize, WrongTurn> {
         let Turn::Theirs(asked) = self.turn else {
             return Err(WrongTurn);
         };
         if !self.reply_is_next(asked, pipes) {
-            return Ok(false);
+            return Ok(0);
         }
-        self.incoming.recv(message, pipes);
-        self.open(message);
+        self.incoming.recv_one(into, pipes);
+        if let Some(message) = into.last_mut() {
+            self.open(message);
+        }
         self.turn = Turn::Ours;
-        Ok(true)
+        Ok(1)
     }
 
     fn can_send(&mut self, pipes: &Pipes) -> bool {

@@ -159,13 +159,19 @@ impl Pattern for Router {
         })
     }
 
-    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
-        let Some(pipe) = self.incoming.recv(message, pipes) else {
-            return Ok(false);
+    fn recv(
+        &mut self,
+        into: &mut Vec<Message>,
+        _: usize,
+        pipes: &mut Pipes,
+    ) -> Result<usize, WrongTurn> {
+        let pipe = self.incoming.recv_one(into, pipes);
+        let (Some(pipe), Some(message)) = (pipe, into.last_mut()) else {
+            return Ok(0);
         };
         let id = self.id_of_sender(pipe, message);
         message.push_front(id);
-        Ok(true)
+        Ok(1)
     }
 
     /// Always, where a peer without room loses the message; where it does not, once any has room.

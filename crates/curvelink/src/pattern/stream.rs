@@ -116,15 +116,21 @@ impl Pattern for Stream {
         Err(refused)
     }
 
-    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
+    fn recv(
+        &mut self,
+        into: &mut Vec<Message>,
+        _: usize,
+        pipes: &mut Pipes,
+    ) -> Result<usize, WrongTurn> {
         if !self.message_is_next(pipes) {
-            return Ok(false);
+            return Ok(0);
         }
-        let Some(pipe) = self.incoming.recv(message, pipes) else {
-            return Ok(false);
+        let pipe = self.incoming.recv_one(into, pipes);
+        let (Some(pipe), Some(message)) = (pipe, into.last_mut()) else {
+            return Ok(0);
         };
         message.push_front(self.ids.id(pipe).cloned().unwrap_or_default());
-        Ok(true)
+        Ok(1)
     }
 
     /// Once any connection has room.

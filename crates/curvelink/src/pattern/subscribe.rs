@@ -103,14 +103,26 @@ impl Pattern for Subscribe {
         Ok(())
     }
 
-    fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<bool, WrongTurn> {
-        while self.incoming.recv(message, pipes).is_some() {
-            if !self.filter || self.wanted.matches(topic(message)) != self.options.invert {
-                return Ok(true);
+    fn recv(
+        &mut self,
+        into: &mut Vec<Message>,
+        max: usize,
+        pipes: &mut Pipes,
+    ) -> Result<usize, WrongTurn> {
+        let before = into.len();
+        while self.incoming.recv(into, max, pipes) > 0 {
+            if !self.filter {
+                break;
             }
-            pipes.drops.not_subscribed += 1;
+            let fresh = into.extract_if(before.., |message| {
+                self.wanted.matches(topic(message)) == self.options.invert
+            });
+            pipes.drops.not_subscribed += fresh.count() as u64;
+            if into.len() > before {
+                break;
+            }
         }
-        Ok(false)
+        Ok(into.len() - before)
     }
 
     /// XSUB, always: a publisher without room loses the message. SUB has nothing to send.

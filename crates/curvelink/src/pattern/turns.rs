@@ -121,7 +121,7 @@ impl Turns {
             if given(pipe, message) {
                 return true;
             }
-            pipes.read_peeked(pipe, &mut Message::new());
+            pipes.read_peeked(pipe, &mut Vec::new(), 1);
             self.pass();
         }
         false
@@ -133,11 +133,28 @@ impl Turns {
         active.map(|pipe| pipes.clear_incoming(*pipe)).sum()
     }
 
-    /// Puts the next message into `message`; gives the pipe that it came by.
-    pub(crate) fn recv(&mut self, message: &mut Message, pipes: &mut Pipes) -> Option<PipeId> {
+    /// Appends the next messages, at most `max`; how many. Where several pipes have some, each
+    /// gives one in its turn.
+    pub(crate) fn recv(&mut self, into: &mut Vec<Message>, max: usize, pipes: &mut Pipes) -> usize {
+        if self.active != 1 {
+            return usize::from(self.recv_one(into, pipes).is_some());
+        }
+        let received = pipes.read(self.pipes[self.next], into, max);
+        if received == 0 {
+            self.deactivate(self.next);
+        }
+        received
+    }
+
+    /// Appends the next message; gives the pipe that it came by.
+    pub(crate) fn recv_one(
+        &mut self,
+        into: &mut Vec<Message>,
+        pipes: &mut Pipes,
+    ) -> Option<PipeId> {
         while self.active > 0 {
             let pipe = self.pipes[self.next];
-            if pipes.read(pipe, message) {
+            if pipes.read(pipe, into, 1) > 0 {
                 self.pass();
                 return Some(pipe);
             }
@@ -148,7 +165,7 @@ impl Turns {
 
     /// Drops the next message.
     pub(crate) fn skip(&mut self, pipes: &mut Pipes) {
-        self.recv(&mut Message::new(), pipes);
+        self.recv_one(&mut Vec::new(), pipes);
     }
 }
 

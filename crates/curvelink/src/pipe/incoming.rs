@@ -92,37 +92,38 @@ impl Incoming {
         let mut state = lock(&self.state);
         if state.closed {
             batch.clear();
+            return false;
         }
-        let mut pushed = self.push_all(&mut state, batch);
-        while let Some(message) = batch.pop_front() {
-            if !self.room(&state) {
-                batch.push_front(message);
-                state.writer = Writer::Session(waker.clone());
-                break;
-            }
-            self.push(&mut state, message);
-            pushed = true;
+        let before = batch.len();
+        self.push_many(&mut state, batch);
+        while !batch.is_empty() && self.room(&state) {
+            batch
+                .pop_front()
+                .into_iter()
+                .for_each(|message| self.push(&mut state, message));
         }
-        pushed && std::mem::take(&mut state.idle)
+        if !batch.is_empty() {
+            state.writer = Writer::Session(waker.clone());
+        }
+        batch.len() < before && std::mem::take(&mut state.idle)
     }
 
-    /// Moves all of a batch in if there is room for all of it; whether it did, with any.
-    fn push_all(&self, state: &mut State, batch: &mut VecDeque<Message>) -> bool {
-        let messages = state.queue.len() + state.held.messages + batch.len();
-        if messages > state.max_messages || batch.is_empty() || self.conflates() {
-            return false;
-        }
-        let octets: usize = batch.iter().map(Message::octets).sum();
-        if state.octets + state.held.octets + octets > self.max_octets {
-            return false;
+    /// Moves as many messages in as the high-water mark allows, if the octets of all these have room
+    /// too: where they have, and that is nearly always, each by itself would find the same.
+    fn push_many(&self, state: &mut State, batch: &mut VecDeque<Message>) {
+        let waiting = state.queue.len() + state.held.messages;
+        let room = state.max_messages.saturating_sub(waiting).min(batch.len());
+        let octets: usize = batch.iter().take(room).map(Message::octets).sum();
+        let fits = state.octets + state.held.octets + octets <= self.max_octets;
+        if room == 0 || !fits || self.conflates() {
+            return;
         }
         state.octets += octets;
-        if state.queue.is_empty() {
+        if state.queue.is_empty() && room == batch.len() {
             std::mem::swap(&mut state.queue, batch);
         } else {
-            state.queue.append(batch);
+            state.queue.extend(batch.drain(..room));
         }
-        true
     }
 
     /// Notes a subscription of an inproc peer, or its end, for [`next_subscription`]; whether the

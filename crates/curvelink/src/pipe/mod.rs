@@ -81,6 +81,12 @@ pub(crate) struct Served {
 }
 
 impl Pipe {
+    /// Whether messages may wait here as the link is now; where `immediate`, only while it is up.
+    fn takes(&self, immediate: bool) -> bool {
+        let waits = immediate && self.origin == Origin::Dialled && self.peer.is_none();
+        !self.ending && !waits
+    }
+
     /// Messages that wait to be received.
     fn waiting(&self) -> usize {
         self.batch.len() + self.incoming.len()
@@ -214,42 +220,36 @@ impl Pipes {
 
     /// Hands a message to a pipe unless it is full or on its way out.
     pub(crate) fn try_write(&mut self, id: PipeId, message: &Message) -> bool {
-        let written = self.takes(id) && self.write(id, message);
+        let Some(pipe) = self.slots.get(id).filter(|pipe| pipe.takes(self.immediate)) else {
+            return false;
+        };
+        let written = match &pipe.outlet {
+            Some(Outlet::Link(outgoing)) => outgoing.try_write(message),
+            _ => self.write_inproc(id, message),
+        };
         if written {
-            self.sent.count(message.octets());
+            self.sent.count(1, message.octets());
         }
         written
     }
 
-    /// Whether messages may wait in a pipe as its link is now.
-    fn takes(&self, id: PipeId) -> bool {
-        self.slots.get(id).is_some_and(|pipe| {
-            let waits = self.immediate && pipe.origin == Origin::Dialled && pipe.peer.is_none();
-            !pipe.ending && !waits
-        })
-    }
-
-    fn write(&mut self, id: PipeId, message: &Message) -> bool {
-        let Some(pipe) = self.slots.get(id) else {
+    /// Hands a message to the socket at the other end.
+    fn write_inproc(&mut self, id: PipeId, message: &Message) -> bool {
+        let outlet = self.slots.get(id).and_then(|pipe| pipe.outlet.as_ref());
+        let Some(Outlet::Inproc { queue, peer, pipe }) = outlet else {
             return false;
         };
-        match &pipe.outlet {
-            None => false,
-            Some(Outlet::Link(outgoing)) => outgoing.try_write(message),
-            Some(Outlet::Inproc { queue, peer, pipe }) => {
-                let announce = queue.push_inproc(message, &self.owner, id);
-                if announce == Some(true) {
-                    self.effects.push(Effect::Readable(peer.clone(), *pipe));
-                }
-                announce.is_some()
-            }
+        let announce = queue.push_inproc(message, &self.owner, id);
+        if announce == Some(true) {
+            self.effects.push(Effect::Readable(peer.clone(), *pipe));
         }
+        announce.is_some()
     }
 
     /// Whether a pipe would take a message now; if not, it tells once there is room.
     pub(crate) fn has_room(&self, id: PipeId) -> bool {
-        match self.slots.get(id).and_then(|pipe| pipe.outlet.as_ref()) {
-            _ if !self.takes(id) => false,
+        let pipe = self.slots.get(id).filter(|pipe| pipe.takes(self.immediate));
+        match pipe.and_then(|pipe| pipe.outlet.as_ref()) {
             None => false,
             Some(Outlet::Link(outgoing)) => outgoing.has_room(),
             Some(Outlet::Inproc { queue, .. }) => queue.has_room(&self.owner, id),
@@ -259,7 +259,9 @@ impl Pipes {
     /// Whether a pipe that would take a message later has no room for it now; then it tells once
     /// there is.
     pub(crate) fn is_full(&self, id: PipeId) -> bool {
-        self.takes(id) && !self.is_given_up(id) && !self.has_room(id)
+        let pipe = self.slots.get(id);
+        let takes = pipe.is_some_and(|pipe| pipe.takes(self.immediate));
+        takes && !self.is_given_up(id) && !self.has_room(id)
     }
 
     /// Sends what each peer is sent first.
@@ -269,7 +271,7 @@ impl Pipes {
         };
         match self.slots.get(id).and_then(Pipe::outgoing) {
             Some(outgoing) => outgoing.greet(&hello),
-            None => drop(self.write(id, &hello)),
+            None => drop(self.write_inproc(id, &hello)),
         }
     }
 
@@ -314,24 +316,31 @@ impl Pipes {
         pipe.batch.front()
     }
 
-    /// Puts the next message of a pipe into `message`, with its peer noted on it; whether there is
-    /// one.
-    pub(crate) fn read(&mut self, id: PipeId, message: &mut Message) -> bool {
-        self.peek(id).is_some() && self.read_peeked(id, message)
+    /// Appends the next messages of a pipe, at most `max`, with their peer noted on them; how many.
+    pub(crate) fn read(&mut self, id: PipeId, into: &mut Vec<Message>, max: usize) -> usize {
+        if self.peek(id).is_none() {
+            return 0;
+        }
+        self.read_peeked(id, into, max)
     }
 
-    /// Takes the message that [`peek`](Self::peek) has shown, even if a newer one could take its
-    /// place.
-    pub(crate) fn read_peeked(&mut self, id: PipeId, message: &mut Message) -> bool {
+    /// As [`read`](Self::read), beginning with the message that [`peek`](Self::peek) has shown, even
+    /// if a newer one could take its place.
+    pub(crate) fn read_peeked(&mut self, id: PipeId, into: &mut Vec<Message>, max: usize) -> usize {
         let Some(pipe) = self.slots.get_mut(id) else {
-            return false;
+            return 0;
         };
-        let Some(next) = pipe.batch.pop_front() else {
-            return false;
-        };
-        *message = next;
-        pipe.served.messages += 1;
-        pipe.served.octets += message.octets();
+        let before = into.len();
+        into.extend(pipe.batch.drain(..max.min(pipe.batch.len())));
+        let read = into.get_mut(before..).unwrap_or_default();
+        for message in &mut *read {
+            pipe.served.octets += message.octets();
+            if message.peer().is_none() {
+                message.set_peer(pipe.sender.clone());
+            }
+        }
+        pipe.served.messages += read.len();
+        let read = read.len();
         // With the last one out there is room, and a writer that waits must not have to wait for
         // the application to come back.
         if pipe.batch.is_empty() && !pipe.incoming.conflates() {
@@ -340,10 +349,7 @@ impl Pipes {
             let served = std::mem::take(&mut pipe.served);
             self.effects.extend(pipe.incoming.served(served));
         }
-        if message.peer().is_none() {
-            message.set_peer(pipe.sender.clone());
-        }
-        true
+        read
     }
 
     /// Adds a message as if the peer had sent it last.
@@ -453,6 +459,11 @@ impl Pipes {
     /// The queues to the links, for closing.
     pub(crate) fn outgoing(&self, id: PipeId) -> Option<Arc<Outgoing>> {
         self.slots.get(id)?.outgoing().cloned()
+    }
+
+    /// Whether nothing was caused, and no pipe came to its end.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.effects.is_empty() && self.ended.is_empty()
     }
 
     pub(crate) fn take_ended(&mut self) -> Vec<PipeId> {

@@ -30,8 +30,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    pub(crate) const fn count(&mut self, octets: usize) {
-        self.messages += 1;
+    pub(crate) const fn count(&mut self, messages: usize, octets: usize) {
+        self.messages += messages as u64;
         self.octets += octets as u64;
     }
 }

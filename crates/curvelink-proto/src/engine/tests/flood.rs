@@ -1,12 +1,12 @@
 //! Peers that send much, or announce it, and what it can make us hold.
 
+use crate::engine::Event;
 use crate::engine::config::{EngineConfig, Limits};
+use crate::engine::events::MAX_EVENTS;
 use crate::engine::tests::case::{Case, Role};
 use crate::engine::tests::pair::{Pair, Side};
 use crate::engine::tests::transcript::{command, frame};
 use crate::engine::tests::wire::Cut;
-use crate::engine::Event;
-use crate::engine::events::MAX_EVENTS;
 use crate::error::ProtocolError;
 use crate::event::Reason;
 use crate::frame::Frame;

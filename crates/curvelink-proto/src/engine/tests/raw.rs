@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::backlog::Backlog;
 use crate::engine::config::EngineConfig;
-use crate::engine::tests::case::{Case, Role};
 use crate::engine::events::MAX_EVENTS;
+use crate::engine::tests::case::{Case, Role};
 use crate::engine::{Engine, Event};
 use crate::entropy::OsEntropy;
 use crate::event::{Reason, Stage};
@@ -36,7 +36,9 @@ fn messages(engine: &mut Engine) -> Vec<Vec<u8>> {
     let frames = events.flat_map(|event| match event {
         Event::Messages(messages) => {
             assert!(messages.iter().all(|message| message.len() == 1));
-            let bodies = messages.iter().map(|message| message.first().unwrap().to_vec());
+            let bodies = messages
+                .iter()
+                .map(|message| message.first().unwrap().to_vec());
             bodies.collect()
         }
         Event::Ready(_) => vec![b"ready".to_vec()],

@@ -48,6 +48,8 @@ struct State {
     waiters: Waiters,
     /// Messages that were received and given back: they are received first.
     returned: VecDeque<Message>,
+    /// Where one message is received, when it is only one; kept for its memory.
+    one: Vec<Message>,
     kind: SocketType,
     closed: bool,
 }
@@ -70,6 +72,7 @@ impl Core {
                 pipes: Pipes::new(owner.clone(), &options),
                 waiters: Waiters::default(),
                 returned: VecDeque::new(),
+                one: Vec::new(),
                 kind,
                 closed: false,
             }),
@@ -84,6 +87,9 @@ impl Core {
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut state = lock(&self.state);
         let result = act(&mut state);
+        if state.pipes.is_quiet() {
+            return result;
+        }
         state.reap();
         let effects = state.pipes.take_effects();
         drop(state);
@@ -113,9 +119,7 @@ impl Core {
     }
 
     pub(crate) fn try_recv(&self) -> Result<Option<Message>, RecvError> {
-        let mut message = Message::new();
-        let received = self.with(|state| state.recv(&mut message))?;
-        Ok(received.then_some(message))
+        self.with(State::recv)
     }
 
     pub(crate) fn poll_recv(
@@ -123,19 +127,14 @@ impl Core {
         waiter: &mut Option<u64>,
         cx: &Context<'_>,
     ) -> Poll<Result<Message, RecvError>> {
-        let mut message = Message::new();
-        let received = self.with(|state| {
-            let received = state.recv(&mut message);
-            if let Ok(false) = received {
-                state.waiters.register(waiter, Interest::Message, cx);
-            }
-            received
-        });
-        match received {
-            Ok(true) => Poll::Ready(Ok(message)),
-            Ok(false) => Poll::Pending,
+        self.with(|state| match state.recv() {
+            Ok(Some(message)) => Poll::Ready(Ok(message)),
             Err(error) => Poll::Ready(Err(error)),
-        }
+            Ok(None) => {
+                state.waiters.register(waiter, Interest::Message, cx);
+                Poll::Pending
+            }
+        })
     }
 
     pub(crate) fn poll_subscribers(
@@ -282,21 +281,33 @@ impl State {
         }
     }
 
-    /// Puts the next message into `message`; whether there is one.
-    fn recv(&mut self, message: &mut Message) -> Result<bool, RecvError> {
+    fn recv(&mut self) -> Result<Option<Message>, RecvError> {
+        let mut one = std::mem::take(&mut self.one);
+        let received = self.recv_some(&mut one, 1);
+        let message = one.pop();
+        self.one = one;
+        received.map(|_| message)
+    }
+
+    /// Appends messages, at least one if there are any and at most `max`, which is 1 or more; how
+    /// many.
+    fn recv_some(&mut self, into: &mut Vec<Message>, max: usize) -> Result<usize, RecvError> {
         if self.closed {
             return Err(RecvError::Closed);
         }
         if !self.kind.receives() {
             return Err(RecvError::NotSupported);
         }
-        if let Some(returned) = self.returned.pop_front() {
-            *message = returned;
-            return Ok(true);
+        if let Some(message) = self.returned.pop_front() {
+            into.push(message);
+            return Ok(1);
         }
-        let received = self.pattern.recv(message, &mut self.pipes);
-        if let Ok(true) = received {
-            self.pipes.received.count(message.octets());
+        let received = self.pattern.recv(into, max, &mut self.pipes);
+        if let Ok(messages @ 1..) = received {
+            let fresh = into.iter().rev().take(messages);
+            self.pipes
+                .received
+                .count(messages, fresh.map(Message::octets).sum());
             self.pass_turn(Interest::Room);
         }
         received.map_err(|_| RecvError::WrongTurn)

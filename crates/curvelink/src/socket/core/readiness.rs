@@ -119,21 +119,17 @@ impl State {
     }
 
     fn recv_batch(&mut self, into: &mut Vec<Message>, max: usize) -> Result<usize, RecvError> {
-        for received in 0..max {
-            // Received where it stays.
-            into.push(Message::new());
-            let outcome = into.last_mut().map_or(Ok(false), |place| self.recv(place));
-            if let Ok(true) = outcome {
-                continue;
-            }
-            into.pop();
-            return match outcome {
-                Err(error) if received == 0 => Err(error),
+        let mut received = 0;
+        while received < max {
+            match self.recv_some(into, max - received) {
+                Ok(0) => break,
+                Ok(more) => received += more,
+                Err(error) if received == 0 => return Err(error),
                 // Of a REQ or a REP it is the turn to send now.
-                _ => Ok(received),
-            };
+                Err(_) => break,
+            }
         }
-        Ok(max)
+        Ok(received)
     }
 
     fn send_batch(&mut self, messages: &mut Vec<Message>) -> Result<usize, SendError> {
