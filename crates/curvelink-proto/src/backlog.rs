@@ -60,6 +60,25 @@ impl Runs {
         later.into_iter().for_each(|run| self.push(run));
     }
 
+    /// Takes entries from the front until they make up so many octets.
+    fn take_front(&mut self, octets: usize) -> Self {
+        let mut front = Self::default();
+        let mut left = octets;
+        while let Some(run) = self.runs.front_mut().filter(|_| left > 0) {
+            let whole = left.checked_div(run.octets).unwrap_or(run.count);
+            let count = (whole + usize::from(left > whole * run.octets)).min(run.count);
+            let octets = run.octets;
+            front.push(Run { octets, count });
+            left = left.saturating_sub(octets * count);
+            self.entries -= count;
+            run.count -= count;
+            if run.count == 0 {
+                self.runs.pop_front();
+            }
+        }
+        front
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = Run> {
         self.runs.iter().copied()
     }
@@ -172,6 +191,33 @@ impl Backlog {
         }
     }
 
+    /// Takes from the front as many entries as make up so many octets, at least one if there is any.
+    #[must_use]
+    pub fn take_front(&mut self, octets: usize) -> Self {
+        if self.octets <= octets {
+            return self.take();
+        }
+        if !self.tail.is_empty() {
+            self.chunks.push_back(self.tail.split().freeze());
+        }
+        let mut front = Self {
+            entries: self.entries.take_front(octets.max(1)),
+            ..Self::default()
+        };
+        front.octets = front.entries.octets();
+        self.octets -= front.octets;
+        let mut left = front.octets;
+        while let Some(chunk) = self.chunks.front_mut().filter(|_| left > 0) {
+            let part = chunk.split_to(left.min(chunk.len()));
+            left -= part.len();
+            front.chunks.push_back(part);
+            if chunk.is_empty() {
+                self.chunks.pop_front();
+            }
+        }
+        front
+    }
+
     pub(crate) fn from_parts(chunks: VecDeque<Bytes>, entries: Runs) -> Self {
         let octets = entries.octets();
         Self {
@@ -256,6 +302,34 @@ mod tests {
         assert_eq!(backlog.push(&Message::new()), 0);
         assert_eq!(backlog.len(), 20);
         assert_eq!(frames(backlog), expected);
+    }
+
+    #[test]
+    fn what_is_taken_from_the_front_is_whole_messages_and_enough_of_them() {
+        for most in [1, 2, 3, 17, 100, 4999, 5000, 20_000, 1 << 20] {
+            let mut backlog = Backlog::new();
+            let sizes = [0, 1, 1, 1, 5000, 300, 300, 4096, 70_000, 2, 2];
+            for size in sizes {
+                backlog.push(&vec![7; size].into());
+            }
+            let (all, mut bodies) = (backlog.octets(), Vec::new());
+            let mut taken = 0;
+            while !backlog.is_empty() {
+                let front = backlog.take_front(most);
+                taken += front.octets();
+                assert_eq!(taken + backlog.octets(), all, "{most}");
+                assert!(front.octets() >= most || backlog.is_empty(), "{most}");
+                let last = frames(front);
+                let enough: usize = last.iter().map(|(_, body)| body.len() + 9).sum();
+                let before = enough - last.last().unwrap().1.len() - 9;
+                assert!(
+                    before < most + last.len() * 9,
+                    "{most}: one message too many"
+                );
+                bodies.extend(last.into_iter().map(|(_, body)| body.len()));
+            }
+            assert_eq!(bodies, sizes, "{most}");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use crate::backlog::Backlog;
 pub use crate::endpoint::{Endpoint, EndpointError, Host, Source};
 pub use crate::engine::config::{EngineConfig, Heartbeat, Limits, OnDeny};
 pub use crate::engine::outbound::Written;
-pub use crate::engine::{Engine, Event};
+pub use crate::engine::{BATCH, Engine, Event};
 pub use crate::entropy::{Entropy, OsEntropy};
 pub use crate::error::{EntropyError, KeyError, MechanismError, ProtocolError, UnknownBackend};
 pub use crate::event::{

@@ -18,6 +18,9 @@ use crate::wire::frame_header::FrameHeader;
 const SMALL_READ: usize = 4 * 1024;
 const LARGE_READ: usize = 128 * 1024;
 
+/// From this length on, header and all, a frame is read into a buffer of its own.
+const OWN_BUFFER: usize = 32 * 1024;
+
 /// What a mechanism may add to a frame, octets: room above the limit for one sealed frame.
 const SEAL_ROOM: usize = 1024;
 
@@ -33,6 +36,8 @@ pub(crate) struct Inbound {
     read: usize,
     /// Octets that the frame under way still lacks.
     lacking: usize,
+    /// The length of the last whole frame, header and all: what came once may come again.
+    earned: usize,
     partial: Message,
     partial_octets: usize,
 }
@@ -45,6 +50,7 @@ impl Default for Inbound {
             seen: 0,
             read: SMALL_READ,
             lacking: 0,
+            earned: 0,
             partial: Message::new(),
             partial_octets: 0,
         }
@@ -71,15 +77,33 @@ impl Inbound {
     }
 
     /// Memory follows octets that came, not lengths that were announced: room for the rest of a
-    /// large frame is at most what has already arrived of it, or one large read.
+    /// large frame is at most what has already arrived of it, one large read, or the frame before.
     pub(crate) fn read_buf(&mut self) -> &mut BytesMut {
         self.forget(self.parsed);
-        let free = self.buffer.capacity() - self.buffer.len();
-        let rest_of_frame = self.lacking.min(self.buffer.len().max(LARGE_READ));
-        if free < rest_of_frame.max(SMALL_READ) {
-            self.buffer.reserve(rest_of_frame.max(self.read));
+        let held = self.buffer.len();
+        let rest = self.lacking.min(held.max(LARGE_READ).max(self.earned));
+        let (least, room) = if held + rest >= OWN_BUFFER {
+            // No octet more, so that the frame after it is not cut, and copied, in its turn.
+            (rest, rest)
+        } else {
+            (rest.max(SMALL_READ), rest.max(self.read))
+        };
+        let free = self.buffer.capacity() - held;
+        // Room that came free as messages were dropped is still in the processor's cache.
+        if free < least && !self.buffer.try_reclaim(room) {
+            let mut larger = BytesMut::with_capacity(held + room);
+            larger.extend_from_slice(&self.buffer);
+            self.buffer = larger;
         }
         &mut self.buffer
+    }
+
+    /// Gives memory back: nothing comes for now.
+    pub(crate) fn rest(&mut self) {
+        if self.is_empty() && self.buffer.capacity() > SMALL_READ {
+            self.forget(self.parsed);
+            self.buffer = BytesMut::new();
+        }
     }
 
     /// Drops octets from the front, all of them parsed.
@@ -123,6 +147,10 @@ impl Inbound {
         if self.lacking > 0 {
             return Ok(None);
         }
+        if whole >= OWN_BUFFER {
+            self.read = SMALL_READ;
+        }
+        self.earned = whole;
         let start = self.parsed + skip;
         self.parsed += whole;
         Ok(Some((header.flags, start..self.parsed)))

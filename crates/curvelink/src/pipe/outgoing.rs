@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
-use curvelink_proto::{Backlog, Message, Written};
+use curvelink_proto::{BATCH, Backlog, Message, Written};
 
 use crate::sync::lock;
 
@@ -133,13 +133,14 @@ impl Outgoing {
         true
     }
 
-    /// Takes all that waits, if the session has room; else wakes it when there is something new.
+    /// Takes what waits, or a good part of it, if the session has room; else wakes it when there is
+    /// something new.
     pub(crate) fn poll_take(&self, room: bool, cx: &Context<'_>) -> Taken {
         let mut state = lock(&self.state);
         let waits = !state.backlog.is_empty();
         // What the session has can be replaced no more: one message at a time.
         let room = room && !(self.conflate && state.messages > state.backlog.len());
-        let backlog = (room && waits).then(|| state.backlog.take());
+        let backlog = (room && waits).then(|| state.backlog.take_front(BATCH));
         if backlog.is_none() {
             state.reader = Some(cx.waker().clone());
         }

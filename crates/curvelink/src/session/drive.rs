@@ -73,9 +73,12 @@ impl Session {
         if !self.engine.holds_input() {
             let read = pin!(self.stream.read_buf(self.engine.read_buf())).poll(cx);
             match read {
-                Poll::Pending => return Ok(Progress::Parked),
+                Poll::Pending => {
+                    self.engine.rest();
+                    return Ok(Progress::Parked);
+                }
                 Poll::Ready(Err(_) | Ok(0)) => return Err(self.peer_closed()),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(octets)) => self.read_now += octets,
             }
         }
         let result = self.engine.handle_input(Instant::now());

@@ -30,6 +30,9 @@ use crate::transport::BoxStream;
 /// How long the last octets (an ERROR, a FIN) may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Octets that one poll reads before other tasks get theirs.
+const READ_AT_ONCE: usize = 128 * 1024;
+
 /// Turns of one poll before other tasks get theirs.
 const TURNS: usize = 16;
 
@@ -57,6 +60,8 @@ pub(crate) struct Session {
     permit: Option<OwnedSemaphorePermit>,
     sent: u64,
     received: u64,
+    /// Octets that the current poll has read.
+    read_now: usize,
 }
 
 /// Which link it is, for events.
@@ -116,6 +121,7 @@ impl Session {
             permit: None,
             sent: 0,
             received: 0,
+            read_now: 0,
         }
     }
 
@@ -217,12 +223,13 @@ impl Future for &mut Session {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LinkEnd> {
         let session = &mut **self;
+        session.read_now = 0;
         for _ in 0..TURNS {
             let mut turn = Progress::Parked;
             let steps = [
                 Session::drive_admission, // the policy's verdict -> engine
-                Session::drive_inbox,     // inbox -> socket, before reading on
                 Session::drive_read,      // stream -> engine -> inbox
+                Session::drive_inbox,     // inbox -> socket
                 Session::drive_pipe,      // socket -> engine
                 Session::drive_write,     // engine -> stream
                 Session::drive_timer,     // deadlines, heartbeat, linger
@@ -235,6 +242,11 @@ impl Future for &mut Session {
             }
             if turn == Progress::Parked {
                 return Poll::Pending;
+            }
+            // The application takes its messages while they are in the processor's cache, and the
+            // room that it gives back is read into next.
+            if session.read_now >= READ_AT_ONCE {
+                break;
             }
         }
         cx.waker().wake_by_ref();
