@@ -21,6 +21,9 @@ const LARGE_READ: usize = 128 * 1024;
 /// From this length on, header and all, a frame is read into a buffer of its own.
 const OWN_BUFFER: usize = 32 * 1024;
 
+/// How many buffers that were handed out with messages are remembered.
+const LENT: usize = 4;
+
 /// What a mechanism may add to a frame, octets: room above the limit for one sealed frame.
 const SEAL_ROOM: usize = 1024;
 
@@ -30,6 +33,8 @@ pub(crate) struct Inbound {
     buffer: BytesMut,
     /// How far the buffer is parsed: what is before is given up at the next read.
     parsed: usize,
+    /// Buffers that messages have parts of, the oldest first.
+    lent: Vec<BytesMut>,
     /// How much of the buffer the last call of `arrived` had seen.
     seen: usize,
     /// How much room the next read gets.
@@ -47,6 +52,7 @@ impl Default for Inbound {
         Self {
             buffer: BytesMut::new(),
             parsed: 0,
+            lent: Vec::new(),
             seen: 0,
             read: SMALL_READ,
             lacking: 0,
@@ -89,13 +95,32 @@ impl Inbound {
             (rest.max(SMALL_READ), rest.max(self.read))
         };
         let free = self.buffer.capacity() - held;
-        // Room that came free as messages were dropped is still in the processor's cache.
         if free < least && !self.buffer.try_reclaim(room) {
-            let mut larger = BytesMut::with_capacity(held + room);
+            let mut larger = self.room(held + room);
             larger.extend_from_slice(&self.buffer);
-            self.buffer = larger;
+            let full = std::mem::replace(&mut self.buffer, larger);
+            self.lend(full);
         }
         &mut self.buffer
+    }
+
+    /// An empty buffer for so many octets: one that messages were in, if they are dropped by now.
+    /// It costs no allocation, and is still in the processor's cache.
+    fn room(&mut self, octets: usize) -> BytesMut {
+        let free = |block: &mut BytesMut| block.try_reclaim(octets);
+        match self.lent.iter_mut().position(free) {
+            Some(place) => self.lent.swap_remove(place),
+            None => BytesMut::with_capacity(octets),
+        }
+    }
+
+    /// Remembers a buffer of which messages have parts.
+    fn lend(&mut self, mut block: BytesMut) {
+        block.clear();
+        if self.lent.len() == LENT {
+            self.lent.remove(0);
+        }
+        self.lent.push(block);
     }
 
     /// Gives memory back: nothing comes for now.
@@ -103,6 +128,7 @@ impl Inbound {
         if self.is_empty() && self.buffer.capacity() > SMALL_READ {
             self.forget(self.parsed);
             self.buffer = BytesMut::new();
+            self.lent = Vec::new();
         }
     }
 
