@@ -87,10 +87,17 @@ pub fn shutdown_timeout(context: &crate::Context, timeout: Duration) -> bool {
     wait(context.shutdown(), Some(later(timeout))).is_some()
 }
 
+thread_local! {
+    /// One for all waits of a thread: most calls find what they want and never park.
+    static UNPARK: Waker = Waker::from(Arc::new(Unpark(thread::current())));
+}
+
 /// Polls a future on this thread, parked in between; `None` once the deadline has passed.
 pub(crate) fn wait<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    // Where thread-locals are gone already, a waker for this wait alone does as well.
+    let waker = UNPARK.try_with(Waker::clone);
+    let waker = waker.unwrap_or_else(|_| Arc::new(Unpark(thread::current())).into());
     let mut cx = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
