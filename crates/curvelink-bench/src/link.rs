@@ -167,8 +167,9 @@ fn receive(engine: &mut Engine, octets: &[u8], now: Instant) -> usize {
     loop {
         engine.handle_input(now).expect("what was sent");
         while let Some(event) = engine.poll_event() {
-            if let Event::Message(message) = event {
-                received += message.octets();
+            if let Event::Messages(messages) = event {
+                received += messages.iter().map(Message::octets).sum::<usize>();
+                engine.reuse(messages);
             }
         }
         if !engine.holds_input() {
