@@ -4,13 +4,18 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::blocks::Blocks;
 use crate::message::Message;
 use crate::wire::command;
-use crate::wire::frame_header::FrameHeader;
+use crate::wire::frame_header::{FrameHeader, MAX_HEADER};
 
 /// Bodies of this size and more are shared, not copied: from here on a write of their own costs
 /// less than the copy.
 const SHARE: usize = 4 * 1024;
+
+/// Blocks grow from the first to the second as messages fill them.
+const SMALL_BLOCK: usize = 256;
+const LARGE_BLOCK: usize = 64 * 1024;
 
 /// Whole messages and commands in the order they were accepted, already framed as ZMTP frames.
 ///
@@ -26,6 +31,10 @@ pub struct Backlog {
     /// The framed octets of each entry.
     entries: Runs,
     octets: usize,
+    /// Earlier tails, of which chunks have parts.
+    blocks: Blocks,
+    /// How large the tail was made.
+    block: usize,
 }
 
 /// The lengths of entries in order. Neighbours of one length, which is most of them in a stream of
@@ -124,45 +133,70 @@ impl Backlog {
 
     /// Appends a message; gives its framed octets. A message without frames appends nothing.
     pub fn push(&mut self, message: &Message) -> usize {
-        let before = self.tail.len();
-        let mut shared = 0;
+        let before = self.octets;
         let mut left = message.len();
-        let mut framed = 0;
         for frame in message {
             left -= 1;
+            let shared = frame.as_shared().filter(|body| body.len() >= SHARE);
+            let copied = if shared.is_some() { 0 } else { frame.len() };
+            self.make_room(MAX_HEADER + copied);
+            let start = self.tail.len();
             FrameHeader::message(frame.len(), left > 0).write(&mut self.tail);
-            match frame.as_shared() {
-                Some(body) if body.len() >= SHARE => {
-                    framed += self.tail.len() - if framed == 0 { before } else { 0 };
-                    self.chunks.push_back(self.tail.split().freeze());
-                    self.chunks.push_back(body.clone());
-                    shared += body.len();
-                }
-                _ => self.tail.extend_from_slice(frame),
+            self.octets += self.tail.len() - start + frame.len();
+            if let Some(body) = shared {
+                self.chunks.push_back(self.tail.split().freeze());
+                self.chunks.push_back(body.clone());
+            } else {
+                self.tail.extend_from_slice(frame);
             }
         }
-        framed += self.tail.len() - if framed == 0 { before } else { 0 };
-        self.enter(framed + shared, message.is_empty())
+        self.enter(before)
+    }
+
+    /// Room in the tail for so many octets: a chunk is added rather than that octets are moved.
+    fn make_room(&mut self, octets: usize) {
+        let free = self.tail.capacity() - self.tail.len();
+        if free >= octets || self.tail.is_empty() && self.tail.try_reclaim(octets) {
+            return;
+        }
+        self.block = (4 * self.block).clamp(SMALL_BLOCK, LARGE_BLOCK);
+        let next = self.blocks.room(self.block.max(octets));
+        let mut full = std::mem::replace(&mut self.tail, next);
+        if !full.is_empty() {
+            self.chunks.push_back(full.split().freeze());
+        }
+        self.blocks.lend(full);
+    }
+
+    /// Gives memory back: nothing comes for now.
+    pub fn rest(&mut self) {
+        self.blocks.rest();
+        if self.is_empty() {
+            *self = Self::default();
+        }
     }
 
     /// Appends a subscription, or its end, in the form of ZMTP 3.1; gives its framed octets.
     pub fn push_subscription(&mut self, prefix: &[u8], subscribe: bool) -> usize {
-        let before = self.tail.len();
+        let before = self.octets;
         let name = if subscribe {
             command::SUBSCRIBE
         } else {
             command::CANCEL
         };
+        self.make_room(MAX_HEADER + 1 + name.len() + prefix.len());
+        let start = self.tail.len();
         let _always_named = command::write(&mut self.tail, name, prefix);
-        self.enter(self.tail.len() - before, false)
+        self.octets += self.tail.len() - start;
+        self.enter(before)
     }
 
-    fn enter(&mut self, octets: usize, nothing: bool) -> usize {
-        if nothing {
-            return 0;
+    /// Notes an entry, of which the octets are there; gives how many these are.
+    fn enter(&mut self, before: usize) -> usize {
+        let octets = self.octets - before;
+        if octets > 0 {
+            self.entries.push(Run { octets, count: 1 });
         }
-        self.entries.push(Run { octets, count: 1 });
-        self.octets += octets;
         octets
     }
 
@@ -188,6 +222,7 @@ impl Backlog {
             tail,
             entries,
             octets: std::mem::take(&mut self.octets),
+            ..Self::default()
         }
     }
 
@@ -222,9 +257,9 @@ impl Backlog {
         let octets = entries.octets();
         Self {
             chunks,
-            tail: BytesMut::new(),
             entries,
             octets,
+            ..Self::default()
         }
     }
 

@@ -5,13 +5,11 @@ use std::ops::Deref;
 
 use bytes::{Bytes, BytesMut};
 
-/// Bodies up to this size are kept inside the frame itself: copying so few octets costs less than
-/// the shared counter of a slice, and a small kept frame does not pin the block it was read into.
-const INLINE: usize = 62;
+const INLINE: usize = Frame::INLINE;
 
 /// One part of a message: octets, cheap to clone, never changed.
 ///
-/// Small bodies (up to 62 octets) live inside the value; larger ones are shared. A large frame
+/// Small bodies (up to 70 octets) live inside the value; larger ones are shared. A large frame
 /// that was received may be a slice of the block it was read into and keeps that block alive:
 /// use [`into_owned`](Self::into_owned) before keeping one for long.
 #[derive(Clone)]
@@ -24,6 +22,11 @@ enum Repr {
 }
 
 impl Frame {
+    /// Bodies up to this size are kept inside the frame itself: copying so few octets costs less
+    /// than the shared counter of a slice, and a small kept frame does not pin the block it was read
+    /// into.
+    pub(crate) const INLINE: usize = 70;
+
     /// A frame without octets.
     #[must_use]
     pub const fn empty() -> Self {
@@ -71,6 +74,11 @@ impl Frame {
             place.copy_from_slice(octets);
         }
         true
+    }
+
+    /// Octets that are too many for [`set_inline`](Self::set_inline), as they are.
+    pub(crate) fn shared(octets: Bytes) -> Self {
+        Self(Repr::Shared(octets))
     }
 
     /// The octets as a shared buffer: no copy for large frames.
@@ -231,8 +239,8 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_64_octets_and_debug_hides_the_body() {
-        assert_eq!(size_of::<Frame>(), 64);
+    fn a_frame_is_72_octets_and_debug_hides_the_body() {
+        assert_eq!(size_of::<Frame>(), 72);
         assert_eq!(format!("{:?}", Frame::from("hunter2")), "Frame(7 octets)");
     }
 }

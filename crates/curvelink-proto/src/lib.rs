@@ -15,6 +15,7 @@
 //! mechanisms; any way to `Ready` without an [`Admitted`] token.
 
 mod backlog;
+mod blocks;
 mod endpoint;
 mod engine;
 mod entropy;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::frame::Frame;
 use crate::message::Message;
 use crate::peer::Peer;
 use crate::zap::ZapRequest;
@@ -62,17 +63,15 @@ impl Events {
 
     /// Adds a message of one small frame; whether it is small enough.
     pub(super) fn push_small(&mut self, octets: &[u8]) -> bool {
-        self.messages.push_back(Message::new());
-        let small = self
-            .messages
-            .back_mut()
-            .is_some_and(|message| message.set_small(octets));
-        if small {
-            self.waiting += 1;
-        } else {
-            self.messages.pop_back();
+        if octets.len() > Frame::INLINE {
+            return false;
         }
-        small
+        self.messages.push_back(Message::new());
+        if let Some(message) = self.messages.back_mut() {
+            message.set_small(octets);
+        }
+        self.waiting += 1;
+        true
     }
 
     pub(super) fn pop(&mut self) -> Option<Event> {
@@ -100,6 +99,13 @@ impl Events {
             self.messages = spent;
         } else if self.spare.capacity() < spent.capacity() {
             self.spare = spent;
+        }
+    }
+
+    /// Gives memory back: nothing comes for now.
+    pub(super) fn rest(&mut self) {
+        if self.waiting == 0 {
+            *self = Self::default();
         }
     }
 

@@ -6,6 +6,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::config::Limits;
 use super::{Engine, Event, State};
+use crate::blocks::Blocks;
 use crate::error::ProtocolError;
 use crate::frame::Frame;
 use crate::mechanism::FrameFlags;
@@ -21,9 +22,6 @@ const LARGE_READ: usize = 128 * 1024;
 /// From this length on, header and all, a frame is read into a buffer of its own.
 const OWN_BUFFER: usize = 32 * 1024;
 
-/// How many buffers that were handed out with messages are remembered.
-const LENT: usize = 4;
-
 /// What a mechanism may add to a frame, octets: room above the limit for one sealed frame.
 const SEAL_ROOM: usize = 1024;
 
@@ -33,8 +31,8 @@ pub(crate) struct Inbound {
     buffer: BytesMut,
     /// How far the buffer is parsed: what is before is given up at the next read.
     parsed: usize,
-    /// Buffers that messages have parts of, the oldest first.
-    lent: Vec<BytesMut>,
+    /// Earlier buffers, of which messages have parts.
+    blocks: Blocks,
     /// How much of the buffer the last call of `arrived` had seen.
     seen: usize,
     /// How much room the next read gets.
@@ -52,7 +50,7 @@ impl Default for Inbound {
         Self {
             buffer: BytesMut::new(),
             parsed: 0,
-            lent: Vec::new(),
+            blocks: Blocks::default(),
             seen: 0,
             read: SMALL_READ,
             lacking: 0,
@@ -96,39 +94,21 @@ impl Inbound {
         };
         let free = self.buffer.capacity() - held;
         if free < least && !self.buffer.try_reclaim(room) {
-            let mut larger = self.room(held + room);
+            let mut larger = self.blocks.room(held + room);
             larger.extend_from_slice(&self.buffer);
             let full = std::mem::replace(&mut self.buffer, larger);
-            self.lend(full);
+            self.blocks.lend(full);
         }
         &mut self.buffer
     }
 
-    /// An empty buffer for so many octets: one that messages were in, if they are dropped by now.
-    /// It costs no allocation, and is still in the processor's cache.
-    fn room(&mut self, octets: usize) -> BytesMut {
-        let free = |block: &mut BytesMut| block.try_reclaim(octets);
-        match self.lent.iter_mut().position(free) {
-            Some(place) => self.lent.swap_remove(place),
-            None => BytesMut::with_capacity(octets),
-        }
-    }
-
-    /// Remembers a buffer of which messages have parts.
-    fn lend(&mut self, mut block: BytesMut) {
-        block.clear();
-        if self.lent.len() == LENT {
-            self.lent.remove(0);
-        }
-        self.lent.push(block);
-    }
-
     /// Gives memory back: nothing comes for now.
     pub(crate) fn rest(&mut self) {
-        if self.is_empty() && self.buffer.capacity() > SMALL_READ {
+        self.blocks.rest();
+        self.read = SMALL_READ;
+        if self.is_empty() {
             self.forget(self.parsed);
             self.buffer = BytesMut::new();
-            self.lent = Vec::new();
         }
     }
 
@@ -194,16 +174,17 @@ impl Inbound {
     /// A body as a frame: a small one copied, of a large one the buffer's own octets. The octets
     /// before it are given up.
     fn take_frame(&mut self, body: Range<usize>) -> Frame {
-        Frame::inline(self.body(&body)).unwrap_or_else(|| self.split(&body).into())
+        let octets = self.body(&body);
+        Frame::inline(octets).unwrap_or_else(|| Frame::shared(self.split(&body).freeze()))
     }
 
     /// A body as the buffer's own octets. The octets before it are given up.
     pub(crate) fn split(&mut self, body: &Range<usize>) -> BytesMut {
         self.forget(body.start);
-        let octets = self.buffer.split_to(body.len().min(self.buffer.len()));
-        self.parsed = self.parsed.saturating_sub(octets.len());
-        self.seen = self.seen.saturating_sub(octets.len());
-        octets
+        let length = body.len().min(self.buffer.len());
+        self.parsed -= length;
+        self.seen = self.seen.saturating_sub(length);
+        self.buffer.split_to(length)
     }
 
     /// Adds a frame to the message under way; gives the message once it is whole.

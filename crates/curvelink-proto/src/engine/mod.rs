@@ -243,6 +243,8 @@ impl Engine {
     /// Takes note that there is nothing to be read for now, and gives memory back.
     pub fn rest(&mut self) {
         self.inbound.rest();
+        self.events.rest();
+        self.outbound.rest();
     }
 
     /// Parses what was read.

@@ -6,6 +6,7 @@ use std::io::IoSlice;
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::backlog::{Backlog, Frames, Run, Runs};
+use crate::blocks::Blocks;
 use crate::error::{MechanismError, ProtocolError};
 use crate::mechanism::Sealer;
 use crate::wire::command::{self, CANCEL, Command, SUBSCRIBE};
@@ -37,6 +38,8 @@ pub(crate) struct Outbound {
     /// The plaintext of the entries that are messages, kept until they are written whole.
     plain: VecDeque<Bytes>,
     control: usize,
+    /// Earlier blocks of octets to write.
+    blocks: Blocks,
 }
 
 /// So many messages, or octets of the engine's own, that have these lengths each.
@@ -148,7 +151,7 @@ impl Outbound {
         form: Form,
     ) -> Result<(), ProtocolError> {
         let messages: usize = lengths.iter().map(|run| run.count).sum();
-        let mut out = BytesMut::with_capacity(lengths.octets() + messages * 64);
+        let mut out = self.blocks.room(lengths.octets() + messages * 64);
         let mut frames = Frames::of(chunks);
         let mut result = Ok(());
         for run in lengths.iter() {
@@ -167,8 +170,9 @@ impl Outbound {
         }
         self.wire_octets += out.len();
         if !out.is_empty() {
-            self.wire.push_back(out.freeze());
+            self.wire.push_back(out.split().freeze());
         }
+        self.blocks.lend(out);
         result
     }
 
@@ -224,6 +228,14 @@ impl Outbound {
             if chunk.is_empty() {
                 self.plain.pop_front();
             }
+        }
+    }
+
+    /// Gives memory back: nothing goes for now.
+    pub(crate) fn rest(&mut self) {
+        self.blocks.rest();
+        if self.wire_octets == 0 && self.entries.is_empty() {
+            *self = Self::default();
         }
     }
 

@@ -248,6 +248,14 @@ impl Incoming {
         state.tell_writer(self.max_octets)
     }
 
+    /// Gives memory back: nothing comes for now.
+    pub(crate) fn rest(&self) {
+        let mut state = lock(&self.state);
+        if state.queue.is_empty() {
+            state.queue = VecDeque::new();
+        }
+    }
+
     /// Notes the sender on the messages that wait: another peer's come after them.
     pub(crate) fn note_sender(&self, sender: Option<&Arc<Peer>>) {
         super::note_sender(&mut lock(&self.state).queue, sender);

@@ -259,9 +259,12 @@ impl Pipes {
     /// Whether a pipe that would take a message later has no room for it now; then it tells once
     /// there is.
     pub(crate) fn is_full(&self, id: PipeId) -> bool {
-        let pipe = self.slots.get(id);
-        let takes = pipe.is_some_and(|pipe| pipe.takes(self.immediate));
-        takes && !self.is_given_up(id) && !self.has_room(id)
+        let pipe = self.slots.get(id).filter(|pipe| pipe.takes(self.immediate));
+        pipe.is_some_and(|pipe| match &pipe.outlet {
+            None => true,
+            Some(Outlet::Link(outgoing)) => outgoing.is_full(),
+            Some(Outlet::Inproc { queue, .. }) => !queue.has_room(&self.owner, id),
+        })
     }
 
     /// Sends what each peer is sent first.
@@ -350,6 +353,19 @@ impl Pipes {
             self.effects.extend(pipe.incoming.served(served));
         }
         read
+    }
+
+    /// Gives memory back: nothing comes or goes for now.
+    pub(crate) fn rest(&mut self, id: PipeId) {
+        if let Some(pipe) = self.slots.get_mut(id) {
+            pipe.incoming.rest();
+            if pipe.batch.is_empty() {
+                pipe.batch = VecDeque::new();
+            }
+            if let Some(outgoing) = pipe.outgoing() {
+                outgoing.rest();
+            }
+        }
     }
 
     /// Adds a message as if the peer had sent it last.

@@ -85,6 +85,12 @@ impl Outgoing {
         self.room(&mut lock(&self.state))
     }
 
+    /// Whether a message would be accepted later but not now; the socket is told once it would.
+    pub(crate) fn is_full(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.closing.is_none() && !self.room(&mut state)
+    }
+
     fn room(&self, state: &mut State) -> bool {
         let full = state.messages >= self.max_messages
             || (state.octets >= self.max_octets && state.messages > 0);
@@ -148,6 +154,11 @@ impl Outgoing {
             backlog,
             closing: state.ends(),
         }
+    }
+
+    /// Gives memory back: nothing goes for now.
+    pub(crate) fn rest(&self) {
+        lock(&self.state).backlog.rest();
     }
 
     /// Takes note that messages were written; whether the socket waits for the room.

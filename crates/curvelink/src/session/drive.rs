@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use curvelink_proto::{Action, Event, LinkEventKind, Message, Peer, ProtocolError};
@@ -19,6 +19,9 @@ use crate::zap;
 
 /// Most chunks of one write.
 const SLICES: usize = 64;
+
+/// After this time without a message, a link gives the memory back that it had for them.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Whether a step has more to do at once, or has registered a waker for what it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,10 +76,7 @@ impl Session {
         if !self.engine.holds_input() {
             let read = pin!(self.stream.read_buf(self.engine.read_buf())).poll(cx);
             match read {
-                Poll::Pending => {
-                    self.engine.rest();
-                    return Ok(Progress::Parked);
-                }
+                Poll::Pending => return Ok(Progress::Parked),
                 Poll::Ready(Err(_) | Ok(0)) => return Err(self.peer_closed()),
                 Poll::Ready(Ok(octets)) => self.read_now += octets,
             }
@@ -246,14 +246,39 @@ impl Session {
         // While we do not read, silence is not the peer's.
         let reads = self.inbox.is_empty();
         let timeout = self.engine.poll_timeout().filter(|_| reads);
-        let deadline = [timeout, self.closing].into_iter().flatten().min();
+        let quiet = self.quiet();
+        let deadline = [timeout, self.closing, quiet].into_iter().flatten().min();
         let Poll::Ready(now) = self.timer.poll(deadline, cx) else {
             return Ok(Progress::Parked);
         };
         if self.closing.is_some_and(|deadline| now >= deadline) {
             return Err(LinkEnd::Closed);
         }
+        if quiet.is_some_and(|quiet| now >= quiet) {
+            self.rest();
+        }
         self.engine.handle_timeout(now)?;
         Ok(Progress::More)
+    }
+
+    /// When the link will have been quiet for long enough to give its memory back, if it has any.
+    fn quiet(&mut self) -> Option<Instant> {
+        let moved = (self.received, self.sent);
+        if moved != self.moved {
+            self.moved = moved;
+            self.rests = Instant::now().checked_add(QUIET);
+        }
+        self.rests
+    }
+
+    fn rest(&mut self) {
+        self.rests = None;
+        self.engine.rest();
+        if self.inbox.is_empty() {
+            self.inbox = VecDeque::new();
+        }
+        if let Some(pipe) = self.pipe {
+            self.core.rest(pipe);
+        }
     }
 }

@@ -62,6 +62,10 @@ pub(crate) struct Session {
     received: u64,
     /// Octets that the current poll has read.
     read_now: usize,
+    /// Messages received and sent when `rests` was set.
+    moved: (u64, u64),
+    /// When the link gives memory back, unless a message comes or goes before.
+    rests: Option<Instant>,
 }
 
 /// Which link it is, for events.
@@ -122,6 +126,8 @@ impl Session {
             sent: 0,
             received: 0,
             read_now: 0,
+            moved: (0, 0),
+            rests: None,
         }
     }
 

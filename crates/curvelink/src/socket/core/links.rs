@@ -133,6 +133,11 @@ impl Core {
         });
     }
 
+    /// Gives the memory of a quiet link back.
+    pub(crate) fn rest(&self, pipe: PipeId) {
+        self.with(|state| state.pipes.rest(pipe));
+    }
+
     /// A peer subscribes or cancels; a reason cuts its link. What its rights do not cover is
     /// ignored, which the caller reports.
     pub(crate) fn subscription(
