@@ -41,7 +41,7 @@ impl Pattern for Pair {
 
     fn send(&mut self, message: &mut Message, pipes: &mut Pipes) -> Result<(), Refused> {
         match self.pipe {
-            Some(pipe) if pipes.try_write(pipe, message) => Ok(()),
+            Some(pipe) if pipes.try_give(pipe, message) => Ok(()),
             _ => Err(Refused::Full),
         }
     }

@@ -102,7 +102,7 @@ impl Pattern for Rep {
             message.push_front(frame);
         }
         // R28-19: a peer that does not take its reply loses it.
-        if !pipes.try_write(pipe, message) {
+        if !pipes.try_give(pipe, message) {
             pipes.drops.no_room += 1;
         }
         Ok(())

@@ -142,7 +142,7 @@ impl Pattern for Router {
             return Ok(());
         };
         let known = self.ids.pipe(&id);
-        if known.is_some_and(|pipe| pipes.try_write(pipe, message)) {
+        if known.is_some_and(|pipe| pipes.try_give(pipe, message)) {
             return Ok(());
         }
         if !self.mandatory {

@@ -109,7 +109,7 @@ impl Pattern for Stream {
                 self.close(pipe, pipes);
                 return Ok(());
             }
-            Some(pipe) if pipes.try_write(pipe, message) => return Ok(()),
+            Some(pipe) if pipes.try_give(pipe, message) => return Ok(()),
             Some(_) => Refused::Full,
         };
         message.push_front(id);

@@ -74,10 +74,10 @@ impl Turns {
     }
 
     /// Sends to the next pipe with room; gives the pipe, if one has.
-    pub(crate) fn send(&mut self, message: &Message, pipes: &mut Pipes) -> Option<PipeId> {
+    pub(crate) fn send(&mut self, message: &mut Message, pipes: &mut Pipes) -> Option<PipeId> {
         while self.active > 0 {
             let pipe = self.pipes[self.next];
-            if pipes.try_write(pipe, message) {
+            if pipes.try_give(pipe, message) {
                 self.pass();
                 return Some(pipe);
             }

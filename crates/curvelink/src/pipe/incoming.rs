@@ -8,7 +8,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use curvelink_proto::{Message, Peer};
 
-use super::{PipeId, Served};
+use super::{Handed, PipeId, Served};
 use crate::socket::core::{Core, Effect};
 use crate::sync::lock;
 
@@ -155,11 +155,10 @@ impl Incoming {
         std::mem::take(&mut state.idle)
     }
 
-    /// Accepts a copy of an inproc peer's message, if there is room; whether the receiving socket
-    /// must be told.
+    /// Accepts an inproc peer's message, if there is room; whether the receiving socket must be told.
     pub(crate) fn push_inproc(
         &self,
-        message: &Message,
+        message: Handed<'_>,
         writer: &Weak<Core>,
         pipe: PipeId,
     ) -> Option<bool> {
@@ -171,10 +170,10 @@ impl Incoming {
             state.writer = Writer::Inproc(writer.clone(), pipe);
             return None;
         }
-        self.push(&mut state, message.clone());
+        self.push(&mut state, message.take());
         // Who sent it to us is not who it comes from for the other socket.
-        if let Some(copy) = state.queue.back_mut() {
-            copy.set_peer(None);
+        if let Some(taken) = state.queue.back_mut() {
+            taken.set_peer(None);
         }
         Some(std::mem::take(&mut state.idle))
     }
@@ -312,7 +311,7 @@ mod tests {
     fn fill(incoming: &Incoming) -> usize {
         let mut count = 0;
         while incoming
-            .push_inproc(&"x".into(), &Weak::new(), PipeId::OWN)
+            .push_inproc(Handed::Copy(&"x".into()), &Weak::new(), PipeId::OWN)
             .is_some()
         {
             count += 1;
@@ -350,7 +349,11 @@ mod tests {
         let incoming = Incoming::new(0, 1000, false);
         let push = |octets: usize| {
             incoming
-                .push_inproc(&vec![0; octets].into(), &Weak::new(), PipeId::OWN)
+                .push_inproc(
+                    Handed::Copy(&vec![0; octets].into()),
+                    &Weak::new(),
+                    PipeId::OWN,
+                )
                 .is_some()
         };
         assert!(push(5000) && !push(1));

@@ -73,6 +73,37 @@ struct Pipe {
     ending: bool,
 }
 
+/// A message on its way into a queue.
+#[derive(Debug)]
+pub(crate) enum Handed<'a> {
+    /// Others get it too.
+    Copy(&'a Message),
+    /// Taken, once there is room.
+    Whole(&'a mut Message),
+}
+
+impl AsRef<Message> for Handed<'_> {
+    fn as_ref(&self) -> &Message {
+        match self {
+            Self::Copy(message) => message,
+            Self::Whole(message) => message,
+        }
+    }
+}
+
+impl Handed<'_> {
+    fn octets(&self) -> usize {
+        self.as_ref().octets()
+    }
+
+    fn take(self) -> Message {
+        match self {
+            Self::Copy(message) => message.clone(),
+            Self::Whole(message) => std::mem::take(message),
+        }
+    }
+}
+
 /// Messages and octets that make room in a queue.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Served {
@@ -218,32 +249,36 @@ impl Pipes {
         peers.collect()
     }
 
-    /// Hands a message to a pipe unless it is full or on its way out.
+    /// Hands a copy of a message to a pipe unless it is full or on its way out.
     pub(crate) fn try_write(&mut self, id: PipeId, message: &Message) -> bool {
+        self.hand(id, Handed::Copy(message))
+    }
+
+    /// Hands a message itself to a pipe; it stays as it is if the pipe is full or on its way out.
+    pub(crate) fn try_give(&mut self, id: PipeId, message: &mut Message) -> bool {
+        self.hand(id, Handed::Whole(message))
+    }
+
+    fn hand(&mut self, id: PipeId, message: Handed<'_>) -> bool {
         let Some(pipe) = self.slots.get(id).filter(|pipe| pipe.takes(self.immediate)) else {
             return false;
         };
+        let octets = message.octets();
         let written = match &pipe.outlet {
-            Some(Outlet::Link(outgoing)) => outgoing.try_write(message),
-            _ => self.write_inproc(id, message),
+            Some(Outlet::Link(outgoing)) => outgoing.try_write(message.as_ref()),
+            Some(Outlet::Inproc { queue, peer, pipe }) => {
+                let announce = queue.push_inproc(message, &self.owner, id);
+                if announce == Some(true) {
+                    self.effects.push(Effect::Readable(peer.clone(), *pipe));
+                }
+                announce.is_some()
+            }
+            None => false,
         };
         if written {
-            self.sent.count(1, message.octets());
+            self.sent.count(1, octets);
         }
         written
-    }
-
-    /// Hands a message to the socket at the other end.
-    fn write_inproc(&mut self, id: PipeId, message: &Message) -> bool {
-        let outlet = self.slots.get(id).and_then(|pipe| pipe.outlet.as_ref());
-        let Some(Outlet::Inproc { queue, peer, pipe }) = outlet else {
-            return false;
-        };
-        let announce = queue.push_inproc(message, &self.owner, id);
-        if announce == Some(true) {
-            self.effects.push(Effect::Readable(peer.clone(), *pipe));
-        }
-        announce.is_some()
     }
 
     /// Whether a pipe would take a message now; if not, it tells once there is room.
@@ -274,7 +309,17 @@ impl Pipes {
         };
         match self.slots.get(id).and_then(Pipe::outgoing) {
             Some(outgoing) => outgoing.greet(&hello),
-            None => drop(self.write_inproc(id, &hello)),
+            None => self.greet_inproc(id, &hello),
+        }
+    }
+
+    /// Greets the socket at the other end, whether messages may wait for it or not.
+    fn greet_inproc(&mut self, id: PipeId, hello: &Message) {
+        let outlet = self.slots.get(id).and_then(|pipe| pipe.outlet.as_ref());
+        if let Some(Outlet::Inproc { queue, peer, pipe }) = outlet
+            && queue.push_inproc(Handed::Copy(hello), &self.owner, id) == Some(true)
+        {
+            self.effects.push(Effect::Readable(peer.clone(), *pipe));
         }
     }
 
