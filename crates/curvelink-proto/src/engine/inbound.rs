@@ -16,7 +16,7 @@ use crate::wire::command::{CANCEL, Command, PING, PONG, SUBSCRIBE};
 use crate::wire::frame_header::FrameHeader;
 
 /// The read buffer grows from the first to the second as reads fill it.
-const SMALL_READ: usize = 4 * 1024;
+const SMALL_READ: usize = 1024;
 const LARGE_READ: usize = 128 * 1024;
 
 /// From this length on, header and all, a frame is read into a buffer of its own.

@@ -97,7 +97,7 @@ impl Dial {
         }
     }
 
-    fn session(&self, stream: BoxStream, address: PeerAddress, pipe: PipeId) -> Session {
+    fn session(&self, stream: BoxStream, address: PeerAddress, pipe: PipeId) -> Box<Session> {
         self.emit(Some(address), LinkEventKind::Connected);
         let link = Link {
             endpoint: self.name.clone(),

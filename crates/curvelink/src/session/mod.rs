@@ -98,17 +98,18 @@ pub(crate) struct Outcome {
 }
 
 impl Session {
+    /// On the heap, because each future that it passes through would have room for it.
     pub(crate) fn new(
         core: Arc<Core>,
         stream: BoxStream,
         link: Link,
         queues: Queues,
         pipe: Option<PipeId>,
-    ) -> Self {
+    ) -> Box<Self> {
         let now = Instant::now();
         let entropy = Box::new(OsEntropy);
         let endpoint = link.endpoint.clone();
-        Self {
+        Box::new(Self {
             engine: Engine::new(core.engine.clone(), link.address, endpoint, entropy, now),
             core,
             stream,
@@ -128,20 +129,20 @@ impl Session {
             read_now: 0,
             moved: (0, 0),
             rests: None,
-        }
+        })
     }
 
     /// Holds a slot of the listener until the peer is ready.
-    pub(crate) fn holding(mut self, permit: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn holding(mut self: Box<Self>, permit: OwnedSemaphorePermit) -> Box<Self> {
         self.permit = Some(permit);
         self
     }
 
     /// Runs the connection to its end, and tells everybody.
-    pub(crate) async fn run(mut self) -> Outcome {
+    pub(crate) async fn run(mut self: Box<Self>) -> Outcome {
         // A STREAM's engine is ready before anything is read.
         let end = match self.take_events() {
-            Ok(()) => (&mut self).await,
+            Ok(()) => (&mut *self).await,
             Err(end) => end,
         };
         self.report(&end);
@@ -168,7 +169,7 @@ impl Session {
     /// Writes what the engine still has to say, but for messages whose time is over, then ends our
     /// side of the stream. Octets that the peer has sent and nobody read would turn the close into
     /// a reset that can destroy what we wrote: they are read and dropped.
-    async fn farewell(mut self, end: &LinkEnd) -> std::io::Result<()> {
+    async fn farewell(&mut self, end: &LinkEnd) -> std::io::Result<()> {
         if matches!(end, LinkEnd::Gone) {
             return Ok(());
         }
@@ -176,7 +177,7 @@ impl Session {
             std::future::poll_fn(|cx| self.poll_flush(cx)).await?;
         }
         self.stream.shutdown().await?;
-        let mut dropped = [0; 4096];
+        let mut dropped = vec![0; 4096];
         while self.stream.read(&mut dropped).await? > 0 {}
         Ok(())
     }
