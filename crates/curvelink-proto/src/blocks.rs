@@ -12,11 +12,12 @@ const LENT: usize = 4;
 pub(crate) struct Blocks(Vec<BytesMut>);
 
 impl Blocks {
-    /// An empty block with room for so many octets.
+    /// An empty block with room for so many octets: the one that was handed out last, of those that
+    /// are free.
     pub(crate) fn room(&mut self, octets: usize) -> BytesMut {
         let free = |block: &mut BytesMut| block.try_reclaim(octets);
-        match self.0.iter_mut().position(free) {
-            Some(place) => self.0.swap_remove(place),
+        match self.0.iter_mut().rposition(free) {
+            Some(place) => self.0.remove(place),
             None => BytesMut::with_capacity(octets),
         }
     }

@@ -90,7 +90,7 @@ impl Inbound {
             // No octet more, so that the frame after it is not cut, and copied, in its turn.
             (rest, rest)
         } else {
-            (rest.max(SMALL_READ), rest.max(self.read))
+            (rest.max(SMALL_READ), rest.max(self.next_read()))
         };
         let free = self.buffer.capacity() - held;
         if free < least && !self.buffer.try_reclaim(room) {
@@ -102,10 +102,21 @@ impl Inbound {
         &mut self.buffer
     }
 
+    /// How much room a read gets that begins with a frame. Most likely they are as long as the one
+    /// before: then none is cut at the end of the room, and copied.
+    fn next_read(&self) -> usize {
+        match self.earned {
+            OWN_BUFFER.. => self.earned,
+            SMALL_READ.. => self.read.next_multiple_of(self.earned),
+            _ => self.read,
+        }
+    }
+
     /// Gives memory back: nothing comes for now.
     pub(crate) fn rest(&mut self) {
         self.blocks.rest();
         self.read = SMALL_READ;
+        self.earned = 0;
         if self.is_empty() {
             self.forget(self.parsed);
             self.buffer = BytesMut::new();
@@ -152,9 +163,6 @@ impl Inbound {
         self.lacking = whole.saturating_sub(octets.len());
         if self.lacking > 0 {
             return Ok(None);
-        }
-        if whole >= OWN_BUFFER {
-            self.read = SMALL_READ;
         }
         self.earned = whole;
         let start = self.parsed + skip;
