@@ -53,11 +53,8 @@ impl Pattern for Pair {
         pipes: &mut Pipes,
     ) -> Result<usize, WrongTurn> {
         let all = self.leaving.iter().chain(&self.pipe);
-        let received = all.map(|pipe| pipes.read(*pipe, into, max));
-        Ok(received
-            .filter(|received| *received > 0)
-            .next()
-            .unwrap_or(0))
+        let mut received = all.map(|pipe| pipes.read(*pipe, into, max));
+        Ok(received.find(|received| *received > 0).unwrap_or(0))
     }
 
     fn can_send(&mut self, pipes: &Pipes) -> bool {
