@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use curvelink::{
-    Context, Credentials, Dealer, Frame, Message, Options, Pair, Plain, Reason, RecvError, Rep,
-    Req, Rights, Router, SendError, SocketType, Stage, TryRecvError, TrySendErrorKind, ZapReply,
-    ZapRequest,
+    Context, Credentials, Dealer, Frame, LinkEventKind, Message, Options, Pair, Plain, Reason,
+    RecvError, Rep, Req, Rights, Router, SendError, SocketType, Stage, TryRecvError,
+    TrySendErrorKind, ZapReply, ZapRequest, blocking,
 };
 use curvelink_tests::support::{
     Policy, admitted, bind_tcp, deadline, disconnected, free_endpoint, peers, quick, refusal,
@@ -400,4 +400,34 @@ async fn a_reply_of_a_peer_that_was_not_asked_is_none() {
     asked.send(["req", "", "reply"]).await.unwrap();
     assert_eq!(texts(&req.recv().await.unwrap()), ["reply"]);
     assert_eq!(req.any().statistics().dropped.late_reply, 1);
+}
+
+/// The runtime's one thread is the test's own, and does not run between the send and the receive.
+#[tokio::test]
+async fn a_request_on_an_idle_link_is_written_by_its_sender_and_other_messages_by_the_session() {
+    let _deadline = deadline();
+    let elsewhere = Context::with_io_threads(1).unwrap();
+    let (long, short) = (Duration::from_secs(10), Duration::from_millis(300));
+    for (kind, at_once) in [(SocketType::Req, true), (SocketType::Dealer, false)] {
+        let patience = if at_once { long } else { short };
+        let options = Options::new().recv_timeout(patience);
+        let rep = blocking::Socket::new(elsewhere.socket::<Rep>(options));
+        let endpoint = rep.bind("tcp://127.0.0.1:*").unwrap().to_string();
+        let context = Context::new().unwrap();
+        let asking = context.any_socket(kind, Options::new());
+        let mut monitor = asking.monitor();
+        asking.connect(&endpoint).unwrap();
+        while !matches!(
+            monitor.recv().await.unwrap().kind,
+            LinkEventKind::HandshakeSucceeded(_)
+        ) {}
+        // The session parks once it has told of that.
+        tokio::task::yield_now().await;
+        let mut question = Message::from("question");
+        if kind == SocketType::Dealer {
+            question.push_front("");
+        }
+        asking.try_send(question).unwrap();
+        assert_eq!(rep.recv().is_ok(), at_once, "{kind}");
+    }
 }

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use curvelink_proto::{Message, Peer};
 
 pub(crate) use self::incoming::Incoming;
-pub(crate) use self::outgoing::Outgoing;
+use self::outgoing::Accepted;
+pub(crate) use self::outgoing::{Drive, Outgoing};
 pub(crate) use self::slots::PipeId;
 use self::slots::Slots;
 pub use self::statistics::{Drops, Statistics, Traffic};
@@ -265,7 +266,13 @@ impl Pipes {
         };
         let octets = message.octets();
         let written = match &pipe.outlet {
-            Some(Outlet::Link(outgoing)) => outgoing.try_write(message.as_ref()),
+            Some(Outlet::Link(outgoing)) => {
+                let accepted = outgoing.accept(message.as_ref());
+                if accepted == Accepted::Idle {
+                    self.effects.push(Effect::Drive(outgoing.clone()));
+                }
+                accepted != Accepted::No
+            }
             Some(Outlet::Inproc { queue, peer, pipe }) => {
                 let announce = queue.push_inproc(message, &self.owner, id);
                 if announce == Some(true) {

@@ -1,6 +1,6 @@
 //! From a socket to one link: messages framed at once, taken out in batches.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -37,6 +37,24 @@ struct State {
     closing: Option<Instant>,
     /// The session, while it has nothing to write.
     reader: Option<Waker>,
+    /// The session, where senders poll it.
+    driver: Option<Weak<dyn Drive>>,
+}
+
+/// What came of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    No,
+    Yes,
+    /// Yes, and [`drive`](Outgoing::drive) is to be called once no lock is held.
+    Idle,
+}
+
+/// A session that others than its task may poll.
+pub(crate) trait Drive: Send + Sync {
+    /// Polls the session with its task's waker, unless somebody else does right now; whether its
+    /// task need not be woken.
+    fn try_drive(&self, task: &Waker) -> bool;
 }
 
 /// What a session finds.
@@ -66,18 +84,42 @@ impl Outgoing {
 
     /// Accepts a message unless the queue is full. A message larger than the octet bound is
     /// accepted when nothing else waits.
-    pub(crate) fn try_write(&self, message: &Message) -> bool {
+    pub(crate) fn accept(&self, message: &Message) -> Accepted {
         let mut state = lock(&self.state);
         if !self.room(&mut state) {
-            return false;
+            return Accepted::No;
         }
         if self.conflate {
             state.forget_waiting();
         }
         state.octets += state.backlog.push(message);
         state.messages += 1;
+        if state.driver.is_some() && state.reader.is_some() {
+            return Accepted::Idle;
+        }
         wake(state.reader.take(), state);
-        true
+        Accepted::Yes
+    }
+
+    /// Polls the idle session, or wakes it.
+    pub(crate) fn drive(&self) {
+        let (driver, task) = {
+            let mut state = lock(&self.state);
+            (state.driver.clone(), state.reader.take())
+        };
+        // Without a waker it is not idle any more, and looks here before it is again.
+        if let Some(task) = task
+            && !driver
+                .and_then(|driver| driver.upgrade())
+                .is_some_and(|driver| driver.try_drive(&task))
+        {
+            task.wake();
+        }
+    }
+
+    /// Lets senders poll the session while it is idle, or not any more.
+    pub(crate) fn set_driver(&self, driver: Option<Weak<dyn Drive>>) {
+        lock(&self.state).driver = driver;
     }
 
     /// Whether a message would be accepted; if not, the socket is told once it would.
@@ -280,6 +322,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    impl Outgoing {
+        fn try_write(&self, message: &Message) -> bool {
+            self.accept(message) != Accepted::No
+        }
+    }
 
     fn take(outgoing: &Outgoing) -> Option<Backlog> {
         outgoing

@@ -3,6 +3,7 @@
 mod admission;
 pub(crate) mod dial;
 mod drive;
+mod driven;
 pub(crate) mod listen;
 mod timer;
 
@@ -141,10 +142,16 @@ impl Session {
     /// Runs the connection to its end, and tells everybody.
     pub(crate) async fn run(mut self: Box<Self>) -> Outcome {
         // A STREAM's engine is ready before anything is read.
-        let end = match self.take_events() {
-            Ok(()) => (&mut *self).await,
-            Err(end) => end,
-        };
+        match self.take_events() {
+            Ok(()) => {
+                let (session, end) = driven::run(self).await;
+                session.end(end).await
+            }
+            Err(end) => self.end(end).await,
+        }
+    }
+
+    async fn end(mut self: Box<Self>, end: LinkEnd) -> Outcome {
         self.report(&end);
         let was_ready = self.peer.is_some();
         if was_ready && let Some(pipe) = self.pipe {

@@ -1,10 +1,10 @@
 //! What touching a socket causes elsewhere.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use super::Core;
-use crate::pipe::PipeId;
+use crate::pipe::{Outgoing, PipeId};
 
 /// What is done after the socket's lock is released: it touches other sockets, or runs wakers.
 #[derive(Debug)]
@@ -16,12 +16,15 @@ pub(crate) enum Effect {
     Subscriptions(Weak<Core>, PipeId),
     /// An inproc peer has gone.
     Ended(Weak<Core>, PipeId),
+    /// An idle link has a message to write.
+    Drive(Arc<Outgoing>),
 }
 
 impl Effect {
     pub(super) fn run(self) {
         match self {
             Self::Wake(waker) => waker.wake(),
+            Self::Drive(outgoing) => outgoing.drive(),
             Self::Readable(core, pipe) => {
                 if let Some(core) = core.upgrade() {
                     core.readable(pipe);
