@@ -111,6 +111,33 @@ fn t03_without_a_limit_an_announcement_still_costs_one_large_read_at_most() {
     }
 }
 
+#[test]
+fn t03_an_announcement_costs_no_more_than_the_frame_before_it_did() {
+    const MIB: usize = 1 << 20;
+    for case in Case::all() {
+        let side = |role| case.config(role, SocketType::Dealer);
+        let mut pair = Pair::new(side(Role::Client), side(Role::Server));
+        pair.drive();
+        pair.client.send([vec![7; MIB]]);
+        pair.drive();
+        assert_eq!(pair.server.messages.pop().unwrap().octets(), MIB);
+        let announced = headers(0, TRAFFIC_LIMIT).remove(0);
+        pair.server.receive(&announced, pair.now);
+        let room = pair.server.engine.read_buf().capacity();
+        assert!((MIB..MIB + ROOM).contains(&room), "{} {room}", case.name);
+        // A link that rests begins anew.
+        let mut rested = Pair::new(side(Role::Client), side(Role::Server));
+        rested.drive();
+        rested.client.send([vec![7; MIB]]);
+        rested.drive();
+        rested.server.messages.clear();
+        rested.server.engine.rest();
+        rested.server.receive(&announced, rested.now);
+        let room = rested.server.engine.read_buf().capacity();
+        assert!(room < 3 * ROOM, "{} {room}", case.name);
+    }
+}
+
 /// Whether an engine goes on after this command.
 fn goes_on(state: &State, octets: &[u8]) -> bool {
     let now = Instant::now();
