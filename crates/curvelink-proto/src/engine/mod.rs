@@ -55,6 +55,9 @@ use crate::zap::ZapReply;
 /// this order, until there is nothing left. After an error the engine takes no more input; what
 /// `poll_transmit` still shows (an ERROR command) may be written before the connection is closed.
 ///
+/// Memory is used again for as long as messages come and go: the driver gives emptied batches back
+/// with [`reuse`](Self::reuse), and calls [`rest`](Self::rest) once the link has been quiet.
+///
 /// ```text
 ///            64 octets          mechanism: Step           200
 /// Greeting ────────────▶ Handshake ─────────▶ Authenticating ───▶ (Handshake) ───▶ Ready
@@ -240,7 +243,8 @@ impl Engine {
         self.inbound.read_buf()
     }
 
-    /// Takes note that there is nothing to be read for now, and gives memory back.
+    /// Gives back the memory that is kept for messages to come: nothing comes or goes for now. What
+    /// waits to be read, parsed or written stays.
     pub fn rest(&mut self) {
         self.inbound.rest();
         self.events.rest();
