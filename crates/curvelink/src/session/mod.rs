@@ -8,7 +8,7 @@ pub(crate) mod listen;
 mod timer;
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -263,7 +263,12 @@ impl Future for &mut Session {
                 break;
             }
         }
-        cx.waker().wake_by_ref();
+        // Woken at once, the session would go on before a future that the runtime blocks on is even
+        // looked at: the runtime asks it only once its tasks are idle, or now and then.
+        let later = pin!(tokio::task::yield_now());
+        if later.poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
         Poll::Pending
     }
 }
