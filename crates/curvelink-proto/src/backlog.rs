@@ -159,13 +159,14 @@ impl Backlog {
         if free >= octets || self.tail.is_empty() && self.tail.try_reclaim(octets) {
             return;
         }
-        self.block = (4 * self.block).clamp(SMALL_BLOCK, LARGE_BLOCK);
+        let before = self.block;
+        self.block = (4 * before).clamp(SMALL_BLOCK, LARGE_BLOCK);
         let next = self.blocks.room(self.block.max(octets));
         let mut full = std::mem::replace(&mut self.tail, next);
         if !full.is_empty() {
             self.chunks.push_back(full.split().freeze());
         }
-        self.blocks.lend(full);
+        self.blocks.lend(full, before);
     }
 
     /// Gives memory back: nothing comes for now.

@@ -3,7 +3,11 @@
 use bytes::BytesMut;
 
 /// How many blocks are remembered.
-const LENT: usize = 4;
+const LENT: usize = 2;
+
+/// The largest block that is, octets: what a busy link keeps beside its queues is bounded by these
+/// two.
+const LARGEST: usize = 2 * 1024 * 1024;
 
 /// Blocks that were filled and handed out. One whose messages are dropped, or written, by the time
 /// that another is needed costs no allocation, no page of the system's, and is still in the
@@ -22,8 +26,11 @@ impl Blocks {
         }
     }
 
-    /// Remembers a block of which others have parts.
-    pub(crate) fn lend(&mut self, mut block: BytesMut) {
+    /// Remembers a block of which others have parts, and which was made for so many octets.
+    pub(crate) fn lend(&mut self, mut block: BytesMut, octets: usize) {
+        if octets > LARGEST {
+            return;
+        }
         block.clear();
         if self.0.len() == LENT {
             self.0.remove(0);
@@ -47,7 +54,7 @@ mod tests {
         let mut block = blocks.room(1000);
         block.extend_from_slice(&[7; 1000]);
         let (place, part) = (block.as_ptr(), block.split().freeze());
-        blocks.lend(block);
+        blocks.lend(block, 1000);
         let other = blocks.room(1000);
         assert_ne!(other.as_ptr(), place, "somebody has a part of it");
         assert_eq!(part[..], [7; 1000]);
@@ -61,9 +68,12 @@ mod tests {
     fn few_are_remembered_and_none_after_a_rest() {
         let mut blocks = Blocks::default();
         for _ in 0..3 * LENT {
-            blocks.lend(BytesMut::with_capacity(10));
+            blocks.lend(BytesMut::with_capacity(10), 10);
         }
         assert_eq!(blocks.0.len(), LENT);
+        blocks.rest();
+        blocks.lend(BytesMut::new(), LARGEST + 1);
+        assert!(blocks.0.is_empty(), "too large to be kept");
         blocks.rest();
         assert_eq!(blocks.0.capacity(), 0);
     }

@@ -29,6 +29,8 @@ const SEAL_ROOM: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Inbound {
     buffer: BytesMut,
+    /// How many octets the buffer was made for.
+    size: usize,
     /// How far the buffer is parsed: what is before is given up at the next read.
     parsed: usize,
     /// Earlier buffers, of which messages have parts.
@@ -49,6 +51,7 @@ impl Default for Inbound {
     fn default() -> Self {
         Self {
             buffer: BytesMut::new(),
+            size: 0,
             parsed: 0,
             blocks: Blocks::default(),
             seen: 0,
@@ -97,7 +100,8 @@ impl Inbound {
             let mut larger = self.blocks.room(held + room);
             larger.extend_from_slice(&self.buffer);
             let full = std::mem::replace(&mut self.buffer, larger);
-            self.blocks.lend(full);
+            let size = std::mem::replace(&mut self.size, held + room);
+            self.blocks.lend(full, size);
         }
         &mut self.buffer
     }
@@ -195,6 +199,11 @@ impl Inbound {
         self.buffer.split_to(length)
     }
 
+    /// Whether a frame of so many octets is a whole message, within the limits.
+    fn is_single(&self, octets: usize, more: bool, limits: Limits) -> bool {
+        !more && self.partial.is_empty() && octets <= limits.message && limits.frames > 0
+    }
+
     /// Adds a frame to the message under way; gives the message once it is whole.
     fn assemble(
         &mut self,
@@ -202,7 +211,7 @@ impl Inbound {
         more: bool,
         limits: Limits,
     ) -> Result<Option<Message>, ProtocolError> {
-        if !more && self.partial.is_empty() && frame.len() <= limits.message {
+        if self.is_single(frame.len(), more, limits) {
             return Ok(Some(frame.into()));
         }
         self.partial_octets += frame.len();
@@ -271,9 +280,9 @@ impl Engine {
         let limits = self.config.limits;
         let kind = self.config.socket_type;
         // Most messages are this, and are made where they will wait.
-        let whole = !more && self.inbound.partial.is_empty() && body.len() <= limits.message;
+        let single = self.inbound.is_single(body.len(), more, limits);
         let given = kind.receives() && !kind.is_publisher();
-        if whole && given && self.events.push_small(self.inbound.body(&body)) {
+        if single && given && self.events.push_small(self.inbound.body(&body)) {
             return Ok(());
         }
         // R29-7, R30-1: nobody receives on PUB and PUSH. Of a message that is dropped when it is whole,

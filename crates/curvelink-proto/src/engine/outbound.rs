@@ -151,7 +151,8 @@ impl Outbound {
         form: Form,
     ) -> Result<(), ProtocolError> {
         let messages: usize = lengths.iter().map(|run| run.count).sum();
-        let mut out = self.blocks.room(lengths.octets() + messages * 64);
+        let room = lengths.octets() + messages * 64;
+        let mut out = self.blocks.room(room);
         let mut frames = Frames::of(chunks);
         let mut result = Ok(());
         for run in lengths.iter() {
@@ -172,7 +173,7 @@ impl Outbound {
         if !out.is_empty() {
             self.wire.push_back(out.split().freeze());
         }
-        self.blocks.lend(out);
+        self.blocks.lend(out, room);
         result
     }
 
