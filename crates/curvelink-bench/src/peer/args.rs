@@ -18,6 +18,7 @@ pub(crate) struct Args {
     pub(crate) hwm: Option<usize>,
     pub(crate) idle: Duration,
     pub(crate) curve: bool,
+    pub(crate) stay: bool,
     pub(crate) backend: CurveBackend,
     pub(crate) blocking: bool,
 }
@@ -33,12 +34,10 @@ impl Args {
         let mut args = Self::defaults(command, env)?;
         let mut warmup = None;
         while let Some(name) = words.next() {
-            if name == "--curve" {
-                args.curve = true;
-                continue;
-            }
             let mut value = || words.next().with_context(|| format!("{name}: no value"));
             match &*name {
+                "--curve" => args.curve = true,
+                "--stay" => args.stay = true,
                 "--endpoint" => args.endpoint = value()?,
                 "--size" => args.size = number(&name, &value()?)?,
                 "--count" => args.count = number(&name, &value()?)?,
@@ -77,6 +76,7 @@ impl Args {
                 .transpose()?,
             idle: Duration::from_secs(4),
             curve: false,
+            stay: false,
             backend: backend.unwrap_or_default(),
             blocking,
         })
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let line = "sub --endpoint tcp://h:1 --size 2 --count 3 --warmup 4 --n 5 --subs 6 --hwm 7 \
-                    --idle-ms 8 --curve";
+                    --idle-ms 8 --curve --stay";
         let env = [
             ("CURVELINK_FACE", "blocking"),
             ("CURVELINK_BACKEND", "rustcrypto"),
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!((args.subscribers, args.hwm), (6, Some(7)));
         assert_eq!(args.idle, Duration::from_millis(8));
         assert_eq!(args.endpoint, "tcp://h:1");
-        assert!(args.curve && args.blocking);
+        assert!(args.curve && args.stay && args.blocking);
         assert_eq!(args.backend, CurveBackend::RustCrypto);
     }
 
@@ -130,7 +130,7 @@ mod tests {
     fn what_is_left_out_has_a_default() {
         let args = parse("thr-recv --count 20000", &[]).unwrap();
         assert_eq!((args.size, args.warmup, args.hwm), (64, 2000, None));
-        assert!(!args.curve && !args.blocking && args.in_process());
+        assert!(!args.curve && !args.stay && !args.blocking && args.in_process());
         assert_eq!(args.backend, CurveBackend::default());
         assert_eq!(parse("lat-req --count 1", &[]).unwrap().warmup, 100);
     }

@@ -3,15 +3,16 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
 
 use curvelink::{Message, Pull, Push};
 use serde::Serialize;
 
 use crate::args::Args;
-use crate::exit::{Exit, check_length, leave, leave_with, say, stalled};
+use crate::exit::{Exit, check_length, leave, leave_with, say, say_result, stalled};
 use crate::face::Face;
 use crate::machine::{cpu_seconds, nanos, resident, wait_for_end};
-use crate::socket::{of_binder, of_dialler};
+use crate::socket::{Socket, of_binder, of_dialler};
 use crate::watch::watch;
 
 /// Octets of a message: when the first connection was begun.
@@ -22,12 +23,16 @@ pub(crate) async fn listen(face: &Face, args: &Args) -> anyhow::Result<Infallibl
     pull.bind(&args.endpoint)?;
     say("READY");
     let before = resident();
+    let expected = args.connections as u64;
     let arrived = Arc::new(AtomicU64::new(0));
     let (watched, reported) = (arrived.clone(), arrived.clone());
     watch(
         args.idle,
         move || watched.load(Relaxed),
-        move |_| stalled(reported.load(Relaxed)),
+        move |_| match reported.load(Relaxed) {
+            arrived if arrived < expected => stalled(arrived),
+            _ => {}
+        },
     );
     let (mut begun, mut first) = (u64::MAX, None);
     for count in 1..=args.connections {
@@ -46,7 +51,22 @@ pub(crate) async fn listen(face: &Face, args: &Args) -> anyhow::Result<Infallibl
         rss_per_conn: resident().saturating_sub(before) as f64 / n.max(1) as f64,
         cpu_s: cpu_seconds(),
     };
+    if args.stay {
+        say_result(&report);
+        return stay(&pull).await;
+    }
     leave_with(Exit::Done, &report)
+}
+
+/// Keeps the connections, and takes what comes over them, until the driver closes the pipe.
+async fn stay(pull: &Socket<Pull>) -> anyhow::Result<Infallible> {
+    thread::spawn(|| {
+        wait_for_end();
+        leave(Exit::Done);
+    });
+    loop {
+        pull.recv().await?;
+    }
 }
 
 pub(crate) async fn dial(face: &Face, args: &Args) -> anyhow::Result<Infallible> {

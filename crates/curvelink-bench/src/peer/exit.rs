@@ -35,8 +35,13 @@ pub(crate) fn leave(exit: Exit) -> ! {
 
 /// Leaves with a result.
 pub(crate) fn leave_with(exit: Exit, result: &impl Serialize) -> ! {
-    say(&serde_json::to_string(result).unwrap_or_default());
+    say_result(result);
     leave(exit)
+}
+
+/// A result, of which there is one.
+pub(crate) fn say_result(result: &impl Serialize) {
+    say(&serde_json::to_string(result).unwrap_or_default());
 }
 
 pub(crate) fn unsupported(what: &str) -> ! {

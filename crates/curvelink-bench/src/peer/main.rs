@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! curvelink-peer COMMAND --endpoint E [--size N] [--count C] [--curve] [--n N] [--subs S]
-//!                        [--warmup W] [--hwm H] [--idle-ms MS]
+//!                        [--warmup W] [--hwm H] [--idle-ms MS] [--stay]
 //! ```
 //!
 //! | command | what it does | what it prints |
@@ -19,6 +19,9 @@
 //! | `inproc-thr`, `inproc-lat` | both ends of the first two pairs in one process | as those |
 //! | `conns-listen` | PULL, binds, waits for one message of each of n connections | `READY`, then the rate and the memory |
 //! | `conns-dial` | n PUSHes connect and send the time of the first attempt | |
+//!
+//! With `--stay`, `conns-listen` keeps the connections after its result until its standard input is
+//! closed, and drops what comes over them, so that their memory can be looked at.
 //!
 //! The endpoint is `tcp://`, `ipc://` or `inproc://`. With `--curve` the end that binds is the
 //! server and takes every client; the keys are fixed and no secret. A process that sent stays until
