@@ -22,6 +22,10 @@ const LARGE_READ: usize = 128 * 1024;
 /// From this length on, header and all, a frame is read into a buffer of its own.
 const OWN_BUFFER: usize = 32 * 1024;
 
+/// The largest buffer that frames of any length may keep alive: of a larger one, only those may that
+/// fill a good part of it.
+const SHARED_BUFFER: usize = LARGE_READ + OWN_BUFFER;
+
 /// What a mechanism may add to a frame, octets: room above the limit for one sealed frame.
 const SEAL_ROOM: usize = 1024;
 
@@ -98,9 +102,10 @@ impl Inbound {
         let free = self.buffer.capacity() - held;
         if free < least && !self.buffer.try_reclaim(room) {
             let mut larger = self.blocks.room(held + room);
+            let capacity = larger.capacity();
             larger.extend_from_slice(&self.buffer);
             let full = std::mem::replace(&mut self.buffer, larger);
-            let size = std::mem::replace(&mut self.size, held + room);
+            let size = std::mem::replace(&mut self.size, capacity);
             self.blocks.lend(full, size);
         }
         &mut self.buffer
@@ -187,7 +192,15 @@ impl Inbound {
     /// before it are given up.
     fn take_frame(&mut self, body: Range<usize>) -> Frame {
         let octets = self.body(&body);
-        Frame::inline(octets).unwrap_or_else(|| Frame::shared(self.split(&body).freeze()))
+        if let Some(frame) = Frame::inline(octets) {
+            return frame;
+        }
+        // Queues count a message's own octets. A peer could fill them with small ones that each
+        // keep alive the buffer of a large frame, even of one that was refused or ignored.
+        if self.size > SHARED_BUFFER && octets.len() < self.size / 4 {
+            return Frame::copy_from(octets);
+        }
+        Frame::shared(self.split(&body).freeze())
     }
 
     /// A body as the buffer's own octets. The octets before it are given up.

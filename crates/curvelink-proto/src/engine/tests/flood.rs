@@ -98,6 +98,32 @@ fn t18_tiny_messages_wait_as_octets_and_not_as_events() {
     assert_eq!(expected.next(), None);
 }
 
+/// Whether the frame is all that keeps its memory alive.
+fn is_alone(side: &mut Side) -> bool {
+    let message = side.messages.pop().unwrap();
+    message.first().unwrap().as_shared().unwrap().is_unique()
+}
+
+#[test]
+fn t18_a_small_message_does_not_keep_the_buffer_of_a_large_frame_alive() {
+    const MIB: usize = 1 << 20;
+    for case in Case::all() {
+        let mut pair = dealers(&case, Limits::default());
+        pair.client.send([vec![7; 200]]);
+        pair.drive();
+        assert!(!is_alone(&mut pair.server), "{}: a slice", case.name);
+        for _ in 0..3 {
+            pair.client.send([vec![7; MIB], vec![7; 200]]);
+            pair.client.send([vec![7; 70_000]]);
+            pair.drive();
+            for _ in 0..2 {
+                assert!(is_alone(&mut pair.server), "{}: a copy", case.name);
+            }
+            pair.server.messages.clear();
+        }
+    }
+}
+
 #[test]
 fn t18_the_limit_is_of_the_whole_message_and_not_of_each_frame() {
     for case in Case::all() {
