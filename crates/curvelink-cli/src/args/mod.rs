@@ -104,7 +104,10 @@ fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let paragraphs = text.trim_start_matches("error: ").split("\n\n");
     let said: Vec<&str> = paragraphs
-        .take_while(|paragraph| !paragraph.starts_with("Usage:"))
+        .take_while(|paragraph| {
+            let last = ["Usage:", "For more information"];
+            !last.iter().any(|word| paragraph.starts_with(word))
+        })
         .flat_map(str::split_whitespace)
         .collect();
     let usage = error.get(clap::error::ContextKind::Usage);
@@ -128,6 +131,24 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn a_value_that_is_refused_is_said_in_one_line_with_one_hint() {
+        let words = [
+            "curvelink",
+            "pull",
+            "--curve-backend",
+            "nonsense",
+            "tcp://127.0.0.1:1",
+        ];
+        let Err(error) = Cli::try_parse_from(words) else {
+            panic!("it was taken");
+        };
+        let said = one_line(&error);
+        assert!(said.contains("dryoc or rustcrypto"), "{said}");
+        assert_eq!(said.matches("--help").count(), 1, "{said}");
+        assert!(!said.contains('\n'), "{said}");
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {
