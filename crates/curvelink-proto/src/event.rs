@@ -461,8 +461,20 @@ reasons! {
     MechanismDenied = "mechanism-denied",
     /// The policy does not admit the address.
     AddressDenied = "address-denied",
+    /// The policy does not admit the peer by this endpoint.
+    EndpointDenied = "endpoint-denied",
+    /// The policy does not let the peer have this type of socket.
+    PatternDenied = "pattern-denied",
+    /// The policy does not let the peer have the routing id that it asks for.
+    RoutingIdDenied = "routing-id-denied",
     /// The key's time is over, or has not begun.
     KeyExpired = "key-expired",
+    /// The policy no longer admits a peer that it had admitted.
+    Revoked = "revoked",
+    /// The policy allows a peer less than when it was admitted.
+    RightsNarrowed = "rights-narrowed",
+    /// The link has lasted as long as the policy lets one last: the peer must prove itself again.
+    SessionAge = "session-age",
     /// The policy asks to come back later (ZAP 300).
     Temporary = "temporary",
     /// No handler, or it failed, was slow, or answered what RFC 27 does not allow (ZAP 500).

@@ -56,7 +56,7 @@ pub use crate::mechanism::{
 };
 pub use crate::message::{Iter, Message};
 pub use crate::peer::{Peer, PeerAddress};
-pub use crate::rights::{Rights, Topics};
+pub use crate::rights::{Rights, RoutingIds, SocketTypes, Topics};
 pub use crate::socket_type::SocketType;
 pub use crate::wire::command::Command;
 pub use crate::wire::metadata::Metadata;

@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use subtle::ConstantTimeEq;
@@ -36,11 +37,49 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait ZapHandler: fmt::Debug + Send + Sync + 'static {
     /// Answers one request. Dropping the future must be harmless: the peer has gone by then.
     fn authenticate<'a>(&'a self, request: &'a ZapRequest) -> BoxFuture<'a, ZapReply>;
+
+    /// Whether anybody could be admitted to a domain from this address: asked before an octet of a
+    /// peer is read, so that a stranger costs nothing. A yes promises nothing. Default: yes.
+    ///
+    /// Must not block.
+    fn admits_address(&self, _domain: &str, _address: &PeerAddress) -> bool {
+        true
+    }
+
+    /// Resolves once answers may differ from those given before change number `seen`, with the
+    /// number of the last change; at once when there has been one since. The first call passes 0.
+    /// Whoever runs links then asks [`review`](Self::review) about each. Default: never.
+    ///
+    /// Dropping the future must be harmless.
+    fn changed(&self, _seen: u64) -> BoxFuture<'_, u64> {
+        Box::pin(std::future::pending())
+    }
+
+    /// The answer that a peer, admitted before under the name `user_id`, would get now; `None`
+    /// where the earlier answer stands. `request` is as it was then, without its password.
+    /// Default: it stands.
+    ///
+    /// Called for each link after every change: must not block, and costs a lookup.
+    fn review(&self, _request: &ZapRequest, _user_id: &str) -> Option<ZapReply> {
+        None
+    }
 }
 
 impl<H: ZapHandler + ?Sized> ZapHandler for Arc<H> {
     fn authenticate<'a>(&'a self, request: &'a ZapRequest) -> BoxFuture<'a, ZapReply> {
         (**self).authenticate(request)
+    }
+
+    fn admits_address(&self, domain: &str, address: &PeerAddress) -> bool {
+        (**self).admits_address(domain, address)
+    }
+
+    fn changed(&self, seen: u64) -> BoxFuture<'_, u64> {
+        (**self).changed(seen)
+    }
+
+    fn review(&self, request: &ZapRequest, user_id: &str) -> Option<ZapReply> {
+        (**self).review(request, user_id)
     }
 }
 
@@ -179,8 +218,12 @@ pub struct ZapReply {
     pub reason: Reason,
     /// The name of an admitted peer.
     pub user_id: Arc<str>,
-    /// What an admitted peer may publish and subscribe.
+    /// What an admitted peer may do.
     pub rights: Rights,
+    /// When an admitted peer's link must end, by this host's clock: its key's time is over then.
+    pub expires: Option<SystemTime>,
+    /// How long an admitted peer's link may last before it must prove itself again.
+    pub max_age: Option<Duration>,
 }
 
 impl ZapReply {
@@ -192,6 +235,8 @@ impl ZapReply {
             reason: Reason::Internal,
             user_id: user_id.into(),
             rights,
+            expires: None,
+            max_age: None,
         }
     }
 
@@ -219,6 +264,8 @@ impl ZapReply {
             reason,
             user_id: Arc::from(""),
             rights: Rights::none(),
+            expires: None,
+            max_age: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroize as _;
 use super::config::OnDeny;
 use super::{Engine, Event, State};
 use crate::error::{MechanismError, ProtocolError};
-use crate::event::Stage;
+use crate::event::{Reason, Stage};
 use crate::mechanism::{Admitted, Handshake, HandshakeCx, MechanismName, Provenance, Ready, Step};
 use crate::peer::Peer;
 use crate::rights::Rights;
@@ -88,22 +88,27 @@ impl Engine {
             return Err(ProtocolError::Timeout(what));
         }
         if reply.status != ZapStatus::Admitted {
-            let status = reply.status.code();
-            if self.config.on_deny == OnDeny::Error && reply.status != ZapStatus::Temporary {
-                let mut out = BytesMut::new();
-                let plain = self.config.mechanism.name() == MechanismName::PLAIN;
-                command::write_error(&mut out, status, plain);
-                self.outbound.push_raw(out.freeze());
-            }
-            return Err(ProtocolError::Denied {
-                status,
-                reason: reply.reason,
-            });
+            return Err(self.deny(reply.status, reply.reason));
         }
         let mut handshake = self.take_handshake()?;
         self.verdict = Some(reply);
         let step = self.run(|cx| handshake.on_admitted(Admitted::by_policy(), cx));
         self.take_step(handshake, step)
+    }
+
+    /// Tells the peer no, as far as it is to be told.
+    fn deny(&mut self, status: ZapStatus, reason: Reason) -> ProtocolError {
+        let code = status.code();
+        if self.config.on_deny == OnDeny::Error && status != ZapStatus::Temporary {
+            let mut out = BytesMut::new();
+            let plain = self.config.mechanism.name() == MechanismName::PLAIN;
+            command::write_error(&mut out, code, plain);
+            self.outbound.push_raw(out.freeze());
+        }
+        ProtocolError::Denied {
+            status: code,
+            reason,
+        }
     }
 
     fn take_handshake(&mut self) -> Result<Box<dyn Handshake>, ProtocolError> {
@@ -202,6 +207,9 @@ impl Engine {
                 .map_or(Rights::all(), |reply| reply.rights.clone()),
             name: verdict.map(|reply| reply.user_id),
         });
+        if let Some(reason) = beyond_rights(&peer) {
+            return Err(self.deny(ZapStatus::Denied, reason));
+        }
         let (sealer, opener) = match ready.protection {
             Some(protection) => (Some(protection.sealer), Some(protection.opener)),
             None => (None, None),
@@ -223,6 +231,17 @@ impl Engine {
             .and_then(|name| SocketType::from_name(name))
             .filter(|theirs| self.config.socket_type.talks_to(*theirs))
             .ok_or(ProtocolError::SocketType)
+    }
+}
+
+/// What the peer is or asks for and the policy does not let it: known of every mechanism only now.
+fn beyond_rights(peer: &Peer) -> Option<Reason> {
+    if !peer.rights.socket_types.contain(peer.socket_type) {
+        Some(Reason::PatternDenied)
+    } else if !peer.rights.routing_ids.contain(&peer.routing_id) {
+        Some(Reason::RoutingIdDenied)
+    } else {
+        None
     }
 }
 

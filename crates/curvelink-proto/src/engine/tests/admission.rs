@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use crate::engine::config::OnDeny;
 use crate::engine::tests::case::{CLIENT, Case, Role, keys};
 use crate::engine::tests::pair::Pair;
@@ -9,7 +11,7 @@ use crate::engine::tests::transcript::{Transcript, frame};
 use crate::engine::tests::wire::Cut;
 use crate::error::ProtocolError;
 use crate::event::{Reason, Side as Who, Stage};
-use crate::rights::{Rights, Topics};
+use crate::rights::{Rights, RoutingIds, SocketTypes, Topics};
 use crate::socket_type::SocketType;
 use crate::zap::{Credentials, ZapReply};
 
@@ -179,6 +181,58 @@ fn an_admitted_peer_has_the_name_and_the_rights_that_the_policy_gave() {
             assert_eq!(peer.rights, rights);
             let peer = pair.client.ready.as_ref().unwrap();
             assert_eq!((&peer.name, &peer.rights), (&None, &Rights::all()));
+        }
+    }
+}
+
+/// Takes something away.
+type Limit = fn(&mut Rights);
+
+/// A pair whose client is a DEALER and asks for the routing id `worker`, with these rights.
+fn limited(case: &Case, limit: Limit) -> Pair {
+    let mut rights = Rights::all();
+    limit(&mut rights);
+    let mut client = case.config(Role::Client, SocketType::Dealer);
+    client.routing_id = Bytes::from_static(b"worker");
+    let mut pair = Pair::new(client, case.config(Role::Server, SocketType::Router));
+    pair.server.verdict = Some(ZapReply::admit("scanner", rights));
+    pair.drive();
+    pair
+}
+
+#[test]
+fn a_type_and_a_routing_id_that_the_rights_do_not_hold_are_refused_as_the_policy_refuses() {
+    for case in Case::asking() {
+        let types = |it: &mut Rights| it.socket_types = SocketTypes::NONE.with(SocketType::Req);
+        let ids = |it: &mut Rights| it.routing_ids = RoutingIds::listed([Bytes::from("worker2")]);
+        let refused: [(Limit, Reason); 3] = [
+            (types, Reason::PatternDenied),
+            (ids, Reason::RoutingIdDenied),
+            (
+                |it| it.routing_ids = RoutingIds::none(),
+                Reason::RoutingIdDenied,
+            ),
+        ];
+        for (limit, reason) in refused {
+            let what = format!("{} {reason}", case.name);
+            let pair = limited(&case, limit);
+            let error = pair.server.error.as_ref().expect(&what);
+            let status = 400;
+            assert_eq!(*error, ProtocolError::Denied { status, reason }, "{what}");
+            assert!(pair.server.ready.is_none(), "{what}");
+            // NULL's READY has gone out by then: that client sees a close.
+            if case.name != "null with a domain" {
+                assert_told(&case, &pair, Some(status), &what);
+            }
+        }
+        let enough: [Limit; 2] = [
+            |it| it.socket_types = SocketTypes::NONE.with(SocketType::Dealer),
+            |it| it.routing_ids = RoutingIds::listed([Bytes::from("worker")]),
+        ];
+        for limit in enough {
+            let pair = limited(&case, limit);
+            assert!(pair.is_up(), "{}", case.name);
+            assert_eq!(pair.server.ready.unwrap().routing_id, "worker");
         }
     }
 }

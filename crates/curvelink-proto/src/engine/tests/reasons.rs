@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use crate::engine::config::{EngineConfig, Limits};
 use crate::engine::tests::case::{CLIENT, Case, Role, keys};
 use crate::engine::tests::pair::{Pair, Side};
@@ -13,6 +15,7 @@ use crate::engine::tests::{rogue, vouch};
 use crate::entropy::Entropy;
 use crate::error::{EntropyError, MechanismError, ProtocolError};
 use crate::event::{Reason, Side as Who, Stage};
+use crate::rights::{Rights, RoutingIds, SocketTypes};
 use crate::socket_type::SocketType;
 use crate::zap::ZapReply;
 
@@ -49,6 +52,24 @@ fn told_when_up(case: &Case, limits: Limits, octets: &[u8]) -> Side {
 fn decided(verdict: ZapReply) -> Side {
     let mut pair = Case::curve().pair(SocketType::Dealer, SocketType::Dealer);
     pair.server.verdict = Some(verdict);
+    pair.drive();
+    pair.server
+}
+
+fn limited(limit: impl FnOnce(&mut Rights)) -> Side {
+    let mut rights = Rights::all();
+    limit(&mut rights);
+    decided(ZapReply::admit("scanner", rights))
+}
+
+fn limited_id() -> Side {
+    let mut client = Case::curve().config(Role::Client, SocketType::Dealer);
+    client.routing_id = Bytes::from_static(b"worker");
+    let server = Case::curve().config(Role::Server, SocketType::Dealer);
+    let mut pair = Pair::new(client, server);
+    let mut rights = Rights::all();
+    rights.routing_ids = RoutingIds::none();
+    pair.server.verdict = Some(ZapReply::admit("scanner", rights));
     pair.drive();
     pair.server
 }
@@ -155,6 +176,12 @@ fn all_endings() -> Vec<(Side, Reason, Stage, Who)> {
         us(mismatched(), SocketType, Handshake),
         us(late(), Timeout, Greeting),
         us(decided(ZapReply::deny(UnknownKey)), UnknownKey, Admission),
+        us(
+            limited(|it| it.socket_types = SocketTypes::NONE),
+            PatternDenied,
+            Admission,
+        ),
+        us(limited_id(), RoutingIdDenied, Admission),
         us(decided(ZapReply::temporary()), Temporary, Admission),
         us(decided(ZapReply::failed()), HandlerError, Admission),
         us(rogue::not_admitted(), Internal, Handshake),
@@ -192,12 +219,16 @@ fn t17_every_ending_says_who_when_and_why() {
 }
 
 /// What only the policy or the runtime can know: their own tests reach these.
-const ELSEWHERE: [Reason; 9] = [
+const ELSEWHERE: &[Reason] = &[
     Reason::UnknownUser,
     Reason::DomainDenied,
     Reason::MechanismDenied,
     Reason::AddressDenied,
+    Reason::EndpointDenied,
     Reason::KeyExpired,
+    Reason::Revoked,
+    Reason::RightsNarrowed,
+    Reason::SessionAge,
     Reason::RateLimited,
     Reason::RoutingId,
     Reason::Exclusive,
