@@ -112,6 +112,7 @@ impl Handshake for Client {
             admitted: Admitted::anyone(),
             metadata: Metadata::parse(metadata)?,
             key: None,
+            our_key: None,
             protection: Some(masks(self.token.as_bytes(), *nonce)),
         }))
     }
@@ -167,6 +168,7 @@ impl Handshake for Server {
                 admitted,
                 metadata: Metadata::parse(command.body)?,
                 key: None,
+                our_key: None,
                 protection: Some(masks(&self.token, nonce)),
             }));
         }

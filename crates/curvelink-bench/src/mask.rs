@@ -52,6 +52,7 @@ impl Handshake for Mask {
             admitted: Admitted::anyone(),
             metadata: Metadata::parse(command.body)?,
             key: None,
+            our_key: None,
             protection: Some(Protection {
                 sealer: Box::new(Self),
                 opener: Box::new(Self),

@@ -33,6 +33,9 @@ pub enum KeyError {
     /// A public key beside a secret that is not its own.
     #[error("the public key does not belong to the secret key: use the two halves of one pair")]
     Mismatch,
+    /// The same key twice where each must be another.
+    #[error("the same key is given twice: leave one out")]
+    Repeated,
     /// The random generator failed.
     #[error("the operating system gave no random octets: no key was made")]
     Entropy,

@@ -47,7 +47,7 @@ pub use crate::event::{
 pub use crate::frame::Frame;
 pub use crate::keys::{Fingerprint, KeyPair, PublicKey, SecretKey};
 pub use crate::libzmq::LibzmqEvent;
-pub use crate::mechanism::curve::{Curve, CurveBackend};
+pub use crate::mechanism::curve::{Curve, CurveBackend, ServerKeys};
 pub use crate::mechanism::null::Null;
 pub use crate::mechanism::plain::{Plain, PlainError};
 pub use crate::mechanism::{

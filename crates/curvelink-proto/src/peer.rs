@@ -25,6 +25,9 @@ pub struct Peer {
     /// Its long-term key, proven by the handshake: the client's under CURVE, and the pinned
     /// server's on the client's side.
     pub key: Option<PublicKey>,
+    /// Our own key that was proven to it, under CURVE: of the two that a server has in a rotation,
+    /// the one that this client pins.
+    pub our_key: Option<PublicKey>,
     /// What seals and opens its frames on this side, where the mechanism has a choice: under CURVE
     /// the name of the [`CurveBackend`](crate::CurveBackend).
     pub cipher: Option<&'static str>,
@@ -48,6 +51,7 @@ impl Peer {
             address,
             mechanism: MechanismName::NULL,
             key: None,
+            our_key: None,
             cipher: None,
             name: None,
             rights: Rights::all(),

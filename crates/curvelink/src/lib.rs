@@ -55,8 +55,9 @@ pub use curvelink_proto::{
     Host, KeyError, KeyPair, LibzmqEvent, LinkEvent, LinkEventKind, LinkEvents, Mechanism,
     MechanismError, MechanismName, Message, Metadata, Null, OnDeny, Opener, OsEntropy, Password,
     Peer, PeerAddress, Plain, Properties, Protection, PublicKey, Ready, Reason, Refusal, Rights,
-    RoutingIds, Sealer, SecretKey, Side, SocketType, SocketTypes, Source, Stage, Step, StopCause,
-    SystemError, Topics, UnknownBackend, ZapHandler, ZapReply, ZapRequest, ZapStatus, z85,
+    RoutingIds, Sealer, SecretKey, ServerKeys, Side, SocketType, SocketTypes, Source, Stage, Step,
+    StopCause, SystemError, Topics, UnknownBackend, ZapHandler, ZapReply, ZapRequest, ZapStatus,
+    z85,
 };
 
 pub use crate::adapters::{MessageSink, Messages};

@@ -195,6 +195,7 @@ impl Engine {
             address: self.address,
             mechanism: mechanism.name(),
             key: ready.key,
+            our_key: ready.our_key,
             cipher: ready
                 .protection
                 .as_ref()

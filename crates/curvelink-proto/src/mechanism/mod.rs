@@ -207,6 +207,8 @@ pub struct Ready {
     pub metadata: Metadata,
     /// The peer's long-term key, where the mechanism has proven one.
     pub key: Option<PublicKey>,
+    /// Our own long-term key that was proven to the peer, where the mechanism has such.
+    pub our_key: Option<PublicKey>,
     /// How frames are protected from here on; `None`: they go in clear.
     pub protection: Option<Protection>,
 }

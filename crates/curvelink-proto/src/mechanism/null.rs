@@ -104,6 +104,7 @@ impl Handshake for NullHandshake {
                 admitted,
                 metadata: Metadata::parse(command.body)?,
                 key: None,
+                our_key: None,
                 protection: None,
             })),
             _ => Err(MechanismError::UnexpectedCommand),

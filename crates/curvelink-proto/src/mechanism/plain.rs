@@ -258,6 +258,7 @@ fn ready(admitted: Admitted, metadata: &[u8]) -> Result<Step, MechanismError> {
         admitted,
         metadata: Metadata::parse(metadata)?,
         key: None,
+        our_key: None,
         protection: None,
     }))
 }

@@ -121,6 +121,7 @@ impl Handshake for RogueHandshake {
             admitted,
             metadata: Metadata::parse(command.body)?,
             key: None,
+            our_key: None,
             protection: Some(Protection {
                 sealer: Box::new(Clear(self.0.seals)),
                 opener: Box::new(Opens(self.0.opens)),

@@ -162,6 +162,7 @@ impl Client {
             admitted: Admitted::server_proven(),
             metadata: Metadata::parse(&clear)?,
             key: Some(self.server),
+            our_key: Some(self.keys.public()),
             protection: Some(traffic::protection(
                 Direction::of_client(traffic.clone(), INITIATE_COUNTER),
                 Direction::of_server(traffic, counter),

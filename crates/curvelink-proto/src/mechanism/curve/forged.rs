@@ -2,8 +2,10 @@
 
 use super::layout::{long_nonce, short_nonce};
 use super::nacl::PairBox;
-use super::tests::{CLIENT, GENUINE, OTHER, SERVER, keys, public, server, server_awaiting_verdict};
-use super::{Curve, CurveBackend};
+use super::tests::{
+    CLIENT, GENUINE, NEXT, OTHER, SERVER, keys, public, server, server_awaiting_verdict,
+};
+use super::{Curve, CurveBackend, ServerKeys};
 use crate::error::MechanismError;
 use crate::mechanism::Step;
 use crate::mechanism::testing::{Party, Seeded, command};
@@ -95,7 +97,11 @@ impl Forgery {
     }
 
     fn play_to(&self, backend: CurveBackend) -> Result<(), MechanismError> {
-        let mut server = Party::new(&Curve::server(keys(SERVER)).backend(backend), 2);
+        self.play_against(&Curve::server(keys(SERVER)).backend(backend))
+    }
+
+    fn play_against(&self, server: &Curve) -> Result<(), MechanismError> {
+        let mut server = Party::new(server, 2);
         let _step = server.feed(&self.hello())?;
         let initiate = self.initiate(&server.sent_one());
         match server.feed(&initiate)? {
@@ -121,6 +127,25 @@ fn t25_only_a_vouch_of_this_key_for_this_server_and_connection_is_taken() {
         ..Forgery::default()
     };
     assert_eq!(foreign.play(), Err(MechanismError::BadVouch));
+}
+
+#[test]
+fn t25_a_vouch_for_one_key_of_a_server_is_not_good_under_its_other() {
+    let keys = ServerKeys::new(keys(SERVER)).with_next(keys(NEXT)).unwrap();
+    let server = Curve::server(keys);
+    for (hello, vouched, expected) in [
+        (SERVER, SERVER, Ok(())),
+        (NEXT, NEXT, Ok(())),
+        (SERVER, NEXT, Err(MechanismError::BadVouch)),
+        (NEXT, SERVER, Err(MechanismError::BadVouch)),
+    ] {
+        let forgery = Forgery {
+            greeting: PairBox::of_octets(&public(hello), &[OTHER; 32]),
+            vouched: [public(OTHER), public(vouched)],
+            ..Forgery::default()
+        };
+        assert_eq!(forgery.play_against(&server), expected);
+    }
 }
 
 #[test]

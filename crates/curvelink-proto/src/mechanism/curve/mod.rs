@@ -29,11 +29,13 @@ mod forged;
 mod layout;
 pub(crate) mod nacl;
 mod server;
+mod server_keys;
 #[cfg(test)]
 mod tests;
 mod traffic;
 
 pub use backend::CurveBackend;
+pub use server_keys::ServerKeys;
 
 use std::sync::Arc;
 
@@ -56,15 +58,20 @@ use server::Server;
 /// RFC 25, RFC 26.
 #[derive(Clone, Debug)]
 pub struct Curve {
-    keys: Arc<KeyPair>,
     role: Role,
     backend: CurveBackend,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Role {
-    Client { server: PublicKey },
-    Server { accept_anyone: bool },
+    Client {
+        keys: Arc<KeyPair>,
+        server: PublicKey,
+    },
+    Server {
+        keys: ServerKeys,
+        accept_anyone: bool,
+    },
 }
 
 impl Curve {
@@ -72,18 +79,21 @@ impl Curve {
     #[must_use]
     pub fn client(keys: KeyPair, server: PublicKey) -> Self {
         Self {
-            keys: Arc::new(keys),
-            role: Role::Client { server },
+            role: Role::Client {
+                keys: Arc::new(keys),
+                server,
+            },
             backend: CurveBackend::default(),
         }
     }
 
-    /// A server that proves `keys` and asks the policy about each client's key.
+    /// A server that proves `keys` and asks the policy about each client's key: a [`KeyPair`], or
+    /// [`ServerKeys`] where keys are to be exchanged while the socket is in use.
     #[must_use]
-    pub fn server(keys: KeyPair) -> Self {
+    pub fn server(keys: impl Into<ServerKeys>) -> Self {
         Self {
-            keys: Arc::new(keys),
             role: Role::Server {
+                keys: keys.into(),
                 accept_anyone: false,
             },
             backend: CurveBackend::default(),
@@ -96,7 +106,7 @@ impl Curve {
     /// No effect on a client: it pins its server.
     #[must_use]
     pub fn accept_anyone(mut self) -> Self {
-        if let Role::Server { accept_anyone } = &mut self.role {
+        if let Role::Server { accept_anyone, .. } = &mut self.role {
             *accept_anyone = true;
         }
         self
@@ -126,7 +136,8 @@ impl Mechanism for Curve {
             asks_policy: matches!(
                 self.role,
                 Role::Server {
-                    accept_anyone: false
+                    accept_anyone: false,
+                    ..
                 }
             ),
         }
@@ -139,10 +150,14 @@ impl Mechanism for Curve {
 
 impl Curve {
     fn handshake_with(&self, cipher: Result<Cipher, MechanismError>) -> Box<dyn Handshake> {
-        let keys = Arc::clone(&self.keys);
-        match self.role {
-            Role::Client { server } => Box::new(Client::new(keys, server, cipher)),
-            Role::Server { accept_anyone } => Box::new(Server::new(keys, accept_anyone, cipher)),
+        match &self.role {
+            Role::Client { keys, server } => {
+                Box::new(Client::new(Arc::clone(keys), *server, cipher))
+            }
+            Role::Server {
+                keys,
+                accept_anyone,
+            } => Box::new(Server::new(keys.held(), *accept_anyone, cipher)),
         }
     }
 }

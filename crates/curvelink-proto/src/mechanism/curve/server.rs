@@ -17,6 +17,7 @@ use super::layout::{
     self, COOKIE, Fields, HELLO, INITIATE, PADDING, READY, SIGNATURE, VERSION, VOUCH, WELCOME,
 };
 use super::nacl::{CookieBox, PairBox, equal};
+use super::server_keys::Held;
 use super::traffic::{self, Direction};
 use super::{received_key, transient_pair};
 
@@ -26,7 +27,7 @@ const READY_COUNTER: u64 = 1;
 /// One connection's handshake, from the server's side.
 #[derive(Debug)]
 pub(super) struct Server {
-    keys: Arc<KeyPair>,
+    keys: Held,
     accept_anyone: bool,
     /// For the messages; without one the handshake does not begin.
     cipher: Result<Cipher, MechanismError>,
@@ -49,9 +50,11 @@ enum State {
     Ended,
 }
 
-/// A client that knows our permanent key; nothing is known of it yet.
+/// A client that knows a permanent key of ours; nothing is known of it yet.
 #[derive(Debug)]
 struct Welcomed {
+    /// S: the one of our keys that the client knows.
+    server: PublicKey,
     /// C'.
     client_transient: PublicKey,
     /// S' and s'. A server on TCP has state for each connection anyway, so that keeping s' beside
@@ -69,6 +72,8 @@ struct Welcomed {
 struct Proven {
     /// C.
     client: PublicKey,
+    /// S.
+    server: PublicKey,
     metadata: Metadata,
     /// The box of S' and C'.
     session: Arc<PairBox>,
@@ -78,7 +83,7 @@ struct Proven {
 
 impl Server {
     pub(super) const fn new(
-        keys: Arc<KeyPair>,
+        keys: Held,
         accept_anyone: bool,
         cipher: Result<Cipher, MechanismError>,
     ) -> Self {
@@ -102,17 +107,21 @@ impl Server {
         }
         let client_transient = received_key(fields.take()?)?;
         let counter = fields.counter()?;
-        let greeting = PairBox::new(&client_transient, self.keys.secret());
-        let signature = greeting
-            .open_copy(
-                &layout::short_nonce(b"CurveZMQHELLO---", counter),
-                fields.rest(),
-            )
+        let nonce = layout::short_nonce(b"CurveZMQHELLO---", counter);
+        let sealed = fields.rest();
+        let mut tried = self.keys.each().map(|keys| {
+            let greeting = PairBox::new(&client_transient, keys.secret());
+            let signature = greeting.open_copy(&nonce, sealed)?;
+            Some((keys.public(), greeting, signature))
+        });
+        let (server, greeting, signature) = tried
+            .find_map(|opened| opened)
             .ok_or(MechanismError::WrongServerKey)?;
         if !equal(&signature, &SIGNATURE) {
             return Err(MechanismError::Malformed("HELLO: its box is not of zeroes"));
         }
         let welcomed = Welcomed {
+            server,
             client_transient,
             transient: transient_pair(cx)?,
             cookie: CookieBox::generate(cx.entropy()).map_err(|_| MechanismError::Entropy)?,
@@ -152,7 +161,7 @@ impl Server {
     }
 
     /// RFC 26, "The INITIATE Command".
-    fn on_initiate(&self, welcomed: &Welcomed, body: &[u8]) -> Result<Proven, MechanismError> {
+    fn on_initiate(welcomed: &Welcomed, body: &[u8]) -> Result<Proven, MechanismError> {
         let mut fields = Fields::with_metadata(
             layout::INITIATE_BODY,
             body,
@@ -173,19 +182,20 @@ impl Server {
             .ok_or(MechanismError::BadBox)?;
         let mut fields = Fields::with_metadata(32 + VOUCH, &clear, "INITIATE: its box")?;
         let client = received_key(fields.take()?)?;
-        self.check_vouch(welcomed, &client, fields.take()?)?;
+        Self::check_vouch(welcomed, &client, fields.take()?)?;
         Ok(Proven {
             client,
+            server: welcomed.server,
             metadata: Metadata::parse(fields.rest())?,
             session: Arc::new(session),
             counter,
         })
     }
 
-    /// The vouch must open under C and name this connection and this server (R26-38). Without the
-    /// second half, a server that a client trusts could pass itself off as that client here.
+    /// The vouch must open under C and name this connection and the very key of ours that HELLO was
+    /// for (R26-38). Without the second half, a server that a client trusts could pass itself off
+    /// as that client here.
     fn check_vouch(
-        &self,
         welcomed: &Welcomed,
         client: &PublicKey,
         vouch: &[u8; VOUCH],
@@ -197,7 +207,7 @@ impl Server {
             .ok_or(MechanismError::BadVouch)?;
         let expected = [
             *welcomed.client_transient.as_octets(),
-            *self.keys.public().as_octets(),
+            *welcomed.server.as_octets(),
         ];
         if equal(&clear, expected.as_flattened()) {
             Ok(())
@@ -225,6 +235,7 @@ impl Server {
             admitted,
             metadata: proven.metadata,
             key: Some(proven.client),
+            our_key: Some(proven.server),
             protection: Some(traffic::protection(
                 Direction::of_server(traffic.clone(), READY_COUNTER),
                 Direction::of_client(traffic, proven.counter),
@@ -270,7 +281,7 @@ impl Handshake for Server {
                 Ok(Step::Continue)
             }
             State::AwaitingInitiate(welcomed) if command.is(INITIATE) => {
-                let proven = self.on_initiate(&welcomed, command.body)?;
+                let proven = Self::on_initiate(&welcomed, command.body)?;
                 if self.accept_anyone {
                     return self.ready(proven, Admitted::anyone(), cx);
                 }

@@ -2,6 +2,7 @@
 
 mod backends;
 mod fields;
+mod rotation;
 
 use std::sync::LazyLock;
 
@@ -22,6 +23,8 @@ use crate::zap::Credentials;
 pub(super) const CLIENT: u8 = 0xc1;
 pub(super) const SERVER: u8 = 0x51;
 pub(super) const OTHER: u8 = 0x77;
+/// The server's next key, where it has two.
+pub(super) const NEXT: u8 = 0x52;
 
 pub(super) fn keys(octet: u8) -> KeyPair {
     KeyPair::from_secret(SecretKey::from_octets(&[octet; 32]).unwrap())
