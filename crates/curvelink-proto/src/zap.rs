@@ -120,6 +120,25 @@ impl ZapRequest {
             credentials,
         }
     }
+
+    /// The request as it may be kept: of a PLAIN peer's words, the password is left out.
+    #[must_use]
+    pub fn without_password(&self) -> Self {
+        Self {
+            domain: self.domain.clone(),
+            address: self.address,
+            endpoint: self.endpoint.clone(),
+            routing_id: self.routing_id.clone(),
+            mechanism: self.mechanism,
+            credentials: match &self.credentials {
+                Credentials::Plain { username, .. } => Credentials::Plain {
+                    username: username.clone(),
+                    password: Password::new([]),
+                },
+                other => other.clone(),
+            },
+        }
+    }
 }
 
 /// What a mechanism has proven of a peer.
@@ -486,6 +505,22 @@ mod tests {
             assert_eq!(decoded.mechanism, mechanism);
             assert_eq!(encode_request(&decoded, b"42"), message);
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_request_is_all_but_the_password() {
+        let plain = |password: &[u8]| {
+            let (username, password) = (Bytes::from_static(b"u"), Password::new(password));
+            request(
+                Credentials::Plain { username, password },
+                MechanismName::PLAIN,
+            )
+        };
+        let kept = plain(b"secret").without_password();
+        let frames = |request: &ZapRequest| encode_request(request, b"1");
+        assert_eq!(frames(&kept), frames(&plain(b"")));
+        let other = request(Credentials::Null, MechanismName::NULL);
+        assert_eq!(frames(&other.without_password()), frames(&other));
     }
 
     #[test]

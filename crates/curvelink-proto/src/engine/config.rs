@@ -9,6 +9,9 @@ use crate::mechanism::{Mechanism, MechanismName};
 use crate::socket_type::SocketType;
 use crate::wire::metadata::{self, IDENTITY, SOCKET_TYPE};
 
+/// Octets of a SUBSCRIBE or CANCEL beside its prefix.
+const COMMAND_NAME: usize = 16;
+
 /// The configuration that all connections of one socket share.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -56,6 +59,12 @@ impl EngineConfig {
     pub(crate) fn is_raw(&self) -> bool {
         let open = self.mechanism.name() == MechanismName::NULL && self.zap_domain.is_empty();
         self.socket_type.is_raw() && open
+    }
+
+    /// What a command may need, whatever a peer's messages are limited to.
+    pub(crate) fn command_room(&self) -> usize {
+        let longest = self.limits.topic.saturating_add(COMMAND_NAME);
+        longest.min(self.limits.message)
     }
 
     /// Our metadata. As libzmq does it, only the types that are addressed by a routing id send

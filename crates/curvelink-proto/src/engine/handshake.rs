@@ -216,6 +216,7 @@ impl Engine {
             None => (None, None),
         };
         self.deadline = None;
+        self.limit(&peer.rights);
         self.events.push(Event::Ready(peer.clone()));
         self.state = State::Ready {
             peer,

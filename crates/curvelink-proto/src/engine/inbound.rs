@@ -253,7 +253,7 @@ impl Inbound {
 
 impl Engine {
     pub(super) fn parse_traffic(&mut self) -> Result<(), ProtocolError> {
-        let limits = self.config.limits;
+        let limit = self.limits.message.max(self.config.command_room());
         loop {
             let State::Ready { opener, .. } = &mut self.state else {
                 return Ok(());
@@ -264,9 +264,9 @@ impl Engine {
             }
             let protected = opener.is_some();
             let limit = if protected {
-                limits.message.saturating_add(SEAL_ROOM)
+                limit.saturating_add(SEAL_ROOM)
             } else {
-                limits.message
+                limit
             };
             let Some((outer, body)) = self.inbound.frame(limit)? else {
                 return Ok(());
@@ -290,7 +290,7 @@ impl Engine {
     }
 
     fn take_frame(&mut self, body: Range<usize>, more: bool) -> Result<(), ProtocolError> {
-        let limits = self.config.limits;
+        let limits = self.limits;
         let kind = self.config.socket_type;
         // Most messages are this, and are made where they will wait.
         let single = self.inbound.is_single(body.len(), more, limits);

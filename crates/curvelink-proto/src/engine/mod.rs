@@ -19,7 +19,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use crate::backlog::Backlog;
-use crate::engine::config::EngineConfig;
+use crate::engine::config::{EngineConfig, Limits};
 pub use crate::engine::events::Event;
 use crate::engine::events::Events;
 use crate::engine::heartbeat::Pulse;
@@ -32,6 +32,7 @@ use crate::keys::Fingerprint;
 use crate::mechanism::{Handshake, Opener, Sealer};
 use crate::message::Message;
 use crate::peer::{Peer, PeerAddress};
+use crate::rights::Rights;
 use crate::wire::command::PING;
 use crate::wire::greeting;
 use crate::zap::ZapReply;
@@ -74,6 +75,8 @@ use crate::zap::ZapReply;
 /// RFC 37, "Formal Grammar"; RFC 26 and 24 in their mechanisms.
 pub struct Engine {
     config: Arc<EngineConfig>,
+    /// Those of the configuration, or less where the peer's rights say so.
+    limits: Limits,
     address: PeerAddress,
     endpoint: Arc<str>,
     entropy: Box<dyn Entropy>,
@@ -157,6 +160,7 @@ impl Engine {
                 .checked_add(config.greeting_timeout.min(config.handshake_timeout))
                 .map(|deadline| (deadline, "the peer's greeting")),
             handshake_ends: now.checked_add(config.handshake_timeout),
+            limits: config.limits,
             config,
             address,
             endpoint,
@@ -289,6 +293,25 @@ impl Engine {
     pub fn handle_verdict(&mut self, reply: ZapReply, now: Instant) -> Result<(), ProtocolError> {
         let result = self.judge(reply, now).and_then(|()| self.parse());
         self.close_on_error(result)
+    }
+
+    /// Gives a peer that is up other rights; gives the peer with them, and `None` where none is up.
+    /// A message under way keeps to the new limits too.
+    pub fn handle_rights(&mut self, rights: Rights) -> Option<Arc<Peer>> {
+        let State::Ready { peer, .. } = &mut self.state else {
+            return None;
+        };
+        let mut changed = Peer::clone(peer);
+        changed.rights = rights;
+        let changed = Arc::new(changed);
+        *peer = changed.clone();
+        self.limit(&changed.rights);
+        Some(changed)
+    }
+
+    fn limit(&mut self, rights: &Rights) {
+        let own = self.config.limits.message;
+        self.limits.message = rights.max_message.map_or(own, |octets| octets.min(own));
     }
 
     /// Does what is due at `now`.

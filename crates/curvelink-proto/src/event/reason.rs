@@ -71,6 +71,8 @@ reasons! {
     RightsNarrowed = "rights-narrowed",
     /// The link has lasted as long as the policy lets one last: the peer must prove itself again.
     SessionAge = "session-age",
+    /// The application ended the peer's link.
+    PeerDropped = "peer-dropped",
     /// The policy asks to come back later (ZAP 300).
     Temporary = "temporary",
     /// No handler, or it failed, was slow, or answered what RFC 27 does not allow (ZAP 500).

@@ -11,6 +11,7 @@ use crate::engine::tests::transcript::{Transcript, frame};
 use crate::engine::tests::wire::Cut;
 use crate::error::ProtocolError;
 use crate::event::{Reason, Side as Who, Stage};
+use crate::message::Message;
 use crate::rights::{Rights, RoutingIds, SocketTypes, Topics};
 use crate::socket_type::SocketType;
 use crate::zap::{Credentials, ZapReply};
@@ -287,5 +288,63 @@ fn the_question_names_the_domain_the_address_and_the_endpoint() {
             _ => "Null".to_owned(),
         };
         assert_eq!(credentials, expected);
+    }
+}
+
+/// A pair whose client may send so many octets in a message.
+fn sized(case: &Case, octets: Option<usize>) -> Pair {
+    let mut rights = Rights::all();
+    rights.max_message = octets;
+    let client = case.config(Role::Client, SocketType::Dealer);
+    let mut server = case.config(Role::Server, SocketType::Dealer);
+    server.limits.message = 100;
+    let mut pair = Pair::new(client, server);
+    pair.server.verdict = Some(ZapReply::admit("scanner", rights));
+    pair.drive();
+    pair
+}
+
+#[test]
+fn a_peers_messages_keep_to_the_size_of_its_rights_and_its_commands_do_not() {
+    for case in Case::asking() {
+        let mut pair = sized(&case, Some(4));
+        pair.client.subscribe(true, b"longer than a message may be");
+        pair.client.send([&b"1234"[..]]);
+        pair.client.send([Message::from(["12", "34"])]);
+        pair.drive();
+        assert_eq!(pair.server.messages.len(), 2, "{}", case.name);
+        for over in [Message::from("12345"), Message::from(["123", "45"])] {
+            let mut pair = sized(&case, Some(4));
+            pair.client.send([over]);
+            pair.drive();
+            let error = pair.server.error.as_ref().expect(case.name);
+            assert_eq!(error.reason(), Reason::TooLarge, "{}", case.name);
+            assert!(pair.server.messages.is_empty());
+        }
+    }
+}
+
+#[test]
+fn other_rights_count_from_the_next_frame_on_and_never_beyond_the_sockets_own_limit() {
+    for case in Case::asking() {
+        let mut pair = sized(&case, Some(4));
+        let rights = Rights::new(Topics::none(), Topics::All);
+        let peer = pair.server.engine.handle_rights(rights.clone()).unwrap();
+        assert_eq!(
+            (peer.name.as_deref(), &peer.rights),
+            (Some("scanner"), &rights)
+        );
+        assert_eq!(pair.server.engine.peer().unwrap().rights, rights);
+        pair.client.send([&b"12345"[..]]);
+        pair.drive();
+        assert_eq!(pair.server.messages.len(), 1, "{}", case.name);
+
+        let mut wide = Rights::all();
+        wide.max_message = Some(usize::MAX);
+        pair.server.engine.handle_rights(wide).unwrap();
+        pair.client.send([vec![0; 101]]);
+        pair.drive();
+        assert!(pair.server.error.is_some(), "{}", case.name);
+        assert!(pair.server.engine.handle_rights(rights).is_none(), "closed");
     }
 }

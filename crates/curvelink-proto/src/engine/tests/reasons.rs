@@ -229,6 +229,7 @@ const ELSEWHERE: &[Reason] = &[
     Reason::Revoked,
     Reason::RightsNarrowed,
     Reason::SessionAge,
+    Reason::PeerDropped,
     Reason::RateLimited,
     Reason::RoutingId,
     Reason::Exclusive,
