@@ -354,6 +354,13 @@ const DEFAULTS: &[(&str, &str, &str)] = &[
     ("time for the greeting", "2 s", "greeting_timeout: 2s"),
     ("wait after a refusal", "60 s", "refused_interval: 60s"),
     ("handshakes at once", "256", "max_handshakes: 256"),
+    (
+        "what one source may do before it is ready",
+        "16 handshakes for each listener; 10 new connections in a second after 20 at once; 5 \
+         failures in 60 s are a penalty of 60 s, doubling to 10 min",
+        "handshakes: 16, rate: 10, burst: 20, failures: 5, window: 60s, penalty: 60s, \
+         penalty_max: 600s",
+    ),
     ("mode of an ipc file", "0600", "ipc_mode: 384"),
 ];
 

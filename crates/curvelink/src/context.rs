@@ -12,6 +12,7 @@ use crate::error::ContextError;
 use crate::options::Options;
 use crate::socket::core::Core;
 use crate::socket::{AnySocket, Kind, Socket};
+use crate::sources::Sources;
 use crate::sync::{later, lock};
 use crate::transport::inproc::Names;
 
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) runtime: Handle,
     pub(crate) names: Names,
     pub(crate) policy: Mutex<Option<Arc<dyn ZapHandler>>>,
+    /// The sources of connections to all listeners.
+    pub(crate) sources: Mutex<Sources>,
     sockets: Mutex<Vec<Weak<Core>>>,
     tasks: Arc<Tasks>,
 }
@@ -72,6 +75,7 @@ impl Context {
             runtime: handle,
             names: Names::default(),
             policy: Mutex::default(),
+            sources: Mutex::default(),
             sockets: Mutex::default(),
             tasks: Arc::default(),
         };

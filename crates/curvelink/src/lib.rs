@@ -42,6 +42,7 @@ mod poller;
 mod proxy;
 mod session;
 mod socket;
+mod sources;
 mod sync;
 mod timers;
 mod transport;
@@ -67,7 +68,7 @@ pub use crate::error::{
     SubscribePeerError, TryRecvError, TrySendError, TrySendErrorKind,
 };
 pub use crate::monitor::Monitor;
-pub use crate::options::{IpcFilter, Options, ReconnectStop};
+pub use crate::options::{IpcFilter, Options, ReconnectStop, SourceLimits};
 pub use crate::pipe::{Drops, Statistics, Traffic};
 #[cfg(unix)]
 pub use crate::poller::WakeFd;

@@ -15,6 +15,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The time after this one by `time`; a time that no clock reaches is thirty years away.
 pub(crate) fn later(time: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(time).unwrap_or_else(|| now + FAR)
+    after(Instant::now(), time)
+}
+
+/// The time after `start` by `time`; a time that no clock reaches is thirty years away.
+pub(crate) fn after(start: Instant, time: Duration) -> Instant {
+    start.checked_add(time).unwrap_or_else(|| start + FAR)
 }

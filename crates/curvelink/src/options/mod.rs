@@ -6,6 +6,7 @@ mod notices;
 mod pattern;
 mod queues;
 mod security;
+mod sources;
 mod topics;
 mod transport;
 
@@ -18,6 +19,7 @@ use self::notices::Notices;
 use self::pattern::Pattern;
 use self::queues::Queues;
 use self::security::Security;
+pub use self::sources::SourceLimits;
 pub(crate) use self::topics::{Shown, Topics};
 pub(crate) use self::transport::{Tcp, Transport};
 use crate::error::RefusedEndpoint;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use curvelink_proto::{Endpoint, Host, Password};
 
-use super::{IpcFilter, Options};
+use super::{IpcFilter, Options, SourceLimits};
 use crate::transport::Credentials;
 
 /// Longest name of a network interface that Linux takes, octets.
@@ -13,6 +13,7 @@ const MAX_DEVICE: usize = 15;
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     pub(crate) max_handshakes: usize,
+    pub(crate) source_limits: SourceLimits,
     pub(crate) backlog: u32,
     pub(crate) ipc_mode: u32,
     pub(crate) ipc_filter: Option<IpcFilter>,
@@ -23,6 +24,7 @@ impl Default for Transport {
     fn default() -> Self {
         Self {
             max_handshakes: 256,
+            source_limits: SourceLimits::new(),
             backlog: 1024,
             ipc_mode: 0o600,
             ipc_filter: None,
@@ -69,6 +71,7 @@ impl Transport {
         let tcp = &self.tcp;
         let in_range = [
             ("max_handshakes", self.max_handshakes > 0),
+            ("source_limits", self.source_limits.fit()),
             (
                 "bind_to_device",
                 tcp.device.len() <= MAX_DEVICE && !tcp.device.contains(['\0', '/']),
@@ -94,7 +97,9 @@ impl Transport {
 
 impl Options {
     /// Connections of one listener whose handshake is not done; further ones wait to be accepted.
-    /// 1 and more. Default 256.
+    /// So that silent strangers keep nobody out, one that waits takes the place of the oldest whose
+    /// greeting is not there after a sixteenth of [`greeting_timeout`](Self::greeting_timeout):
+    /// [`Reason::RateLimited`](curvelink_proto::Reason::RateLimited). 1 and more. Default 256.
     pub const fn max_handshakes(mut self, connections: usize) -> Self {
         self.transport.max_handshakes = connections;
         self
@@ -247,6 +252,10 @@ mod tests {
         let short = Duration::from_millis(999);
         for (options, name) in [
             (Options::new().max_handshakes(0), "max_handshakes"),
+            (
+                Options::new().source_limits(SourceLimits::none().burst(0)),
+                "source_limits",
+            ),
             (Options::new().bind_to_device("a/b"), "bind_to_device"),
             (
                 Options::new().bind_to_device("sixteen-octets-0"),

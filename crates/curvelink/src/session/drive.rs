@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use curvelink_proto::{Action, Event, LinkEventKind, Message, Peer, ProtocolError};
+use curvelink_proto::{Action, Event, LinkEventKind, Message, Peer, ProtocolError, Stage};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::{LinkEnd, Session};
@@ -84,6 +84,12 @@ impl Session {
         let result = self.engine.handle_input(Instant::now());
         self.take_events()?;
         result?;
+        if let Some(slot) = &mut self.slot
+            && self.engine.stage() != Stage::Greeting
+            && !slot.greeted()
+        {
+            return Err(LinkEnd::GaveWay);
+        }
         Ok(Progress::More)
     }
 
@@ -116,7 +122,7 @@ impl Session {
             .ready(self.pipe, &self.queues, &peer)
             .map_err(LinkEnd::Pattern)?;
         self.pipe = Some(pipe);
-        self.permit = None;
+        self.slot = None;
         self.peer = Some(peer.clone());
         self.emit(LinkEventKind::HandshakeSucceeded(peer));
         Ok(())

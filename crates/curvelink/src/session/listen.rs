@@ -1,18 +1,19 @@
 //! Listeners: a session for each connection that comes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use curvelink_proto::{
     Endpoint, LinkEventKind, PeerAddress, Reason, Refusal, Side, Stage, SystemError,
 };
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::slots::Slots;
 use super::{Link, Session};
 use crate::socket::core::Core;
+use crate::sources::Source;
 use crate::sync::lock;
-use crate::transport::Listener;
+use crate::transport::{BoxStream, Listener};
 
 /// The wait after the system could not accept: without it, a process that has run out of file
 /// descriptors spins.
@@ -45,41 +46,70 @@ impl Drop for Listening {
 
 async fn accept(listener: Listener, listening: Listening) {
     let Listening { core, endpoint } = &listening;
-    let slots = Arc::new(Semaphore::new(core.options.transport.max_handshakes));
+    let slots = Slots::new(&core.options);
     // Ends when the task is aborted: a socket that is closed aborts its listeners.
-    while let Ok(permit) = slots.clone().acquire_owned().await {
-        match listener.accept().await {
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 let error = SystemError::from(&error);
                 core.emit(endpoint, None, LinkEventKind::AcceptFailed { error });
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
-            Ok((_, address)) if !admits(core, &address) => {
+        };
+        let link = Link {
+            endpoint: endpoint.clone(),
+            address,
+        };
+        match admit(core, &slots, &address) {
+            Ok(source) => serve(core, &slots, source, stream, link).await,
+            Err(reason) => {
                 let mechanism = core.options.security.mechanism.name();
-                let reason = Reason::AddressDenied;
                 let refusal = Refusal::new(Side::Us, Stage::Transport, reason, mechanism);
                 core.emit(endpoint, Some(address), LinkEventKind::Refused(refusal));
-            }
-            Ok((stream, address)) => {
-                core.emit(endpoint, Some(address), LinkEventKind::Accepted);
-                let link = Link {
-                    endpoint: endpoint.clone(),
-                    address,
-                };
-                let queues = core.queues();
-                lock(&core.book).add_handshake(&queues.outgoing);
-                let session = Session::new(core.clone(), stream, link, queues, None);
-                let session = session.holding(permit);
-                core.shared.spawn(async {
-                    session.run().await;
-                });
             }
         }
     }
 }
 
-/// Whether the peer may be talked to at all: asked before an octet of it is read.
-fn admits(core: &Core, address: &PeerAddress) -> bool {
+/// Whether the peer may be talked to at all: asked before an octet of it is read, what costs least
+/// first. Gives the source that the connection counts for.
+fn admit(core: &Core, slots: &Slots, address: &PeerAddress) -> Result<Option<Source>, Reason> {
+    let limits = &core.options.transport.source_limits;
+    let source = Source::of(address, limits);
+    if let Some(source) = source
+        && !lock(&core.shared.sources).admit(source, Instant::now(), limits)
+    {
+        return Err(Reason::RateLimited);
+    }
     let filter = core.options.transport.ipc_filter.as_ref();
-    filter.is_none_or(|filter| filter.admits(address))
+    if filter.is_some_and(|filter| !filter.admits(address)) {
+        return Err(Reason::AddressDenied);
+    }
+    if source.is_some_and(|source| slots.held_by(source) >= limits.handshakes) {
+        return Err(Reason::RateLimited);
+    }
+    Ok(source)
+}
+
+/// Starts a session once a slot is free; further connections wait in the kernel until then.
+async fn serve(
+    core: &Arc<Core>,
+    slots: &Arc<Slots>,
+    source: Option<Source>,
+    stream: BoxStream,
+    link: Link,
+) {
+    let queues = core.queues();
+    let Some(slot) = slots.take(source, &queues.outgoing).await else {
+        return;
+    };
+    core.emit(&link.endpoint, Some(link.address), LinkEventKind::Accepted);
+    lock(&core.book).add_handshake(&queues.outgoing);
+    let session = Session::new(core.clone(), stream, link, queues, None);
+    let session = session.holding(slot);
+    core.shared.spawn(async {
+        session.run().await;
+    });
 }

@@ -5,6 +5,7 @@ pub(crate) mod dial;
 mod drive;
 mod driven;
 pub(crate) mod listen;
+mod slots;
 mod timer;
 
 use std::collections::VecDeque;
@@ -18,10 +19,10 @@ use curvelink_proto::{
     Refusal, Side, Stage, ZapReply,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::OwnedSemaphorePermit;
 
 use self::admission::Denials;
 use self::drive::Progress;
+use self::slots::Slot;
 use self::timer::Timer;
 use crate::pipe::PipeId;
 use crate::socket::core::{Core, Queues};
@@ -57,8 +58,8 @@ pub(crate) struct Session {
     deaf: bool,
     timer: Timer,
     denials: Denials,
-    /// The slot of a connection that is not ready.
-    permit: Option<OwnedSemaphorePermit>,
+    /// Of a connection that came to us, until it is ready.
+    slot: Option<Slot>,
     sent: u64,
     received: u64,
     /// Octets that the current poll has read.
@@ -85,6 +86,8 @@ pub(crate) enum LinkEnd {
     Pattern(Reason),
     /// The peer closed, or the network failed.
     Gone,
+    /// A newer connection needed the slot.
+    GaveWay,
     /// Our socket was closed and everything is written, or lingering is over.
     Closed,
 }
@@ -124,7 +127,7 @@ impl Session {
             deaf: false,
             timer: Timer::default(),
             denials: Denials::default(),
-            permit: None,
+            slot: None,
             sent: 0,
             received: 0,
             read_now: 0,
@@ -134,8 +137,8 @@ impl Session {
     }
 
     /// Holds a slot of the listener until the peer is ready.
-    pub(crate) fn holding(mut self: Box<Self>, permit: OwnedSemaphorePermit) -> Box<Self> {
-        self.permit = Some(permit);
+    fn holding(mut self: Box<Self>, slot: Slot) -> Box<Self> {
+        self.slot = Some(slot);
         self
     }
 
@@ -151,7 +154,11 @@ impl Session {
         }
     }
 
-    async fn end(mut self: Box<Self>, end: LinkEnd) -> Outcome {
+    async fn end(mut self: Box<Self>, mut end: LinkEnd) -> Outcome {
+        if matches!(end, LinkEnd::Closed) && self.slot.as_ref().is_some_and(Slot::gave_way) {
+            end = LinkEnd::GaveWay;
+        }
+        self.blame(&end);
         self.report(&end);
         let was_ready = self.peer.is_some();
         if was_ready && let Some(pipe) = self.pipe {
@@ -169,7 +176,12 @@ impl Session {
             refused: matches!(end, LinkEnd::Protocol(ProtocolError::RefusedByPeer { .. })),
             closed: matches!(end, LinkEnd::Closed),
         };
-        let _slow_peer = tokio::time::timeout(FAREWELL, self.farewell(&end)).await;
+        let (slot, outgoing) = (self.slot.take(), self.queues.outgoing.clone());
+        tokio::select! {
+            biased;
+            _slow_peer = tokio::time::timeout(FAREWELL, self.farewell(&end)) => {}
+            () = slots::wanted(slot, &outgoing) => {}
+        }
         outcome
     }
 
@@ -177,7 +189,7 @@ impl Session {
     /// side of the stream. Octets that the peer has sent and nobody read would turn the close into
     /// a reset that can destroy what we wrote: they are read and dropped.
     async fn farewell(&mut self, end: &LinkEnd) -> std::io::Result<()> {
-        if matches!(end, LinkEnd::Gone) {
+        if matches!(end, LinkEnd::Gone | LinkEnd::GaveWay) {
             return Ok(());
         }
         if !matches!(end, LinkEnd::Closed) {
@@ -189,6 +201,19 @@ impl Session {
         Ok(())
     }
 
+    /// Tells the slot's source that its connection failed, if it did.
+    fn blame(&self, end: &LinkEnd) {
+        let failed = match end {
+            LinkEnd::Protocol(error) => is_the_peers(error),
+            LinkEnd::GaveWay => true,
+            LinkEnd::Pattern(_) | LinkEnd::Gone | LinkEnd::Closed => false,
+        };
+        if failed && let Some(source) = self.slot.as_ref().and_then(Slot::source) {
+            let limits = &self.core.options.transport.source_limits;
+            lock(&self.core.shared.sources).failed(source, Instant::now(), limits);
+        }
+    }
+
     fn report(&mut self, end: &LinkEnd) {
         if let Some(peer) = &self.peer {
             let name = peer.name.clone();
@@ -198,7 +223,7 @@ impl Session {
             let reason = match end {
                 LinkEnd::Protocol(error) => Some(error.reason()),
                 LinkEnd::Pattern(reason) => Some(*reason),
-                LinkEnd::Gone | LinkEnd::Closed => None,
+                LinkEnd::Gone | LinkEnd::GaveWay | LinkEnd::Closed => None,
             };
             let (received, sent) = (self.received, self.sent);
             self.emit(LinkEventKind::Disconnected {
@@ -209,16 +234,17 @@ impl Session {
         } else {
             let refusal = match end {
                 LinkEnd::Protocol(error) => self.engine.refusal(error),
-                LinkEnd::Pattern(reason) => self.refused_by_pattern(*reason),
+                LinkEnd::Pattern(reason) => self.refused_here(Stage::Admission, *reason),
+                LinkEnd::GaveWay => self.refused_here(Stage::Greeting, Reason::RateLimited),
                 LinkEnd::Gone | LinkEnd::Closed => return,
             };
             self.emit(LinkEventKind::Refused(refusal));
         }
     }
 
-    fn refused_by_pattern(&self, reason: Reason) -> Refusal {
+    fn refused_here(&self, stage: Stage, reason: Reason) -> Refusal {
         let mechanism = self.core.options.security.mechanism.name();
-        let mut refusal = Refusal::new(Side::Us, Stage::Admission, reason, mechanism);
+        let mut refusal = Refusal::new(Side::Us, stage, reason, mechanism);
         let key = self.engine.peer().and_then(|peer| peer.key);
         refusal.fingerprint = key.map(|key| key.fingerprint());
         refusal
@@ -228,6 +254,20 @@ impl Session {
         self.core
             .emit(&self.link.endpoint, Some(self.link.address), kind);
     }
+}
+
+/// Whether a connection that was not ready ended by what the peer did, and not by a fault of this
+/// side's, nor by a look whether the port is open.
+fn is_the_peers(error: &ProtocolError) -> bool {
+    let only_looked = matches!(
+        error,
+        ProtocolError::ClosedEarly {
+            reason: Reason::NotZmtp,
+            ..
+        }
+    );
+    let ours = [Reason::Temporary, Reason::HandlerError, Reason::Internal];
+    !only_looked && !ours.contains(&error.reason())
 }
 
 /// The whole life of a link on one screen. Each step either registers a waker for what it waits
