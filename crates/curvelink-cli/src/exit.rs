@@ -30,6 +30,15 @@ impl From<Exit> for ExitCode {
 
 /// What `curvelink --help` says at its end.
 pub(crate) const HELP: &str = "\
+A secret KEY is read from:
+  FILE               a file that nobody else can read, write or replace, and no symbolic link
+  -                  standard input
+  env:NAME           an environment variable
+  fd:N               an open file descriptor
+  cred:NAME          a credential of the systemd service that this runs in
+  file:PATH          as FILE, for names with a colon
+  exposed-file:PATH  a file whoever else can read or replace it
+
 Exit codes:
   0  ok
   1  usage: the command line, a file or a setting is wrong

@@ -2,6 +2,7 @@
 
 mod args;
 mod command;
+mod core_dump;
 mod exit;
 mod home;
 mod hub;
@@ -13,13 +14,18 @@ mod message;
 mod output;
 mod secret_file;
 mod sign;
+mod source;
 mod trust;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // First of all: not even the command line is looked at before.
+    let no_core_dumps = core_dump::forbid();
     match args::parse() {
-        Ok(cli) => match command::run(cli) {
+        Ok(cli) => match core_dump::judge(no_core_dumps, cli.command.handles_secrets())
+            .and_then(|()| command::run(cli))
+        {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => exit::report(&error),
         },

@@ -12,7 +12,7 @@ use crate::args::socket::SignArgs;
 use crate::exit::{Exit, failure, usage};
 use crate::home::{Home, Sign};
 use crate::key::{Bare, Key};
-use crate::secret_file::Source;
+use crate::source::Source;
 
 /// How often to look whether another program has ended that signs with the same key.
 const LOOK: Duration = Duration::from_millis(20);

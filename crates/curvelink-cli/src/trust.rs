@@ -7,7 +7,7 @@ use crate::args::socket::TrustArgs;
 use crate::exit::usage;
 use crate::home::{self, Home, Sign};
 use crate::key::{Bare, Key};
-use crate::secret_file::Source;
+use crate::source::Source;
 
 /// A verifier for the signers that were named, or for those of the folder; `None` where there is
 /// neither, or the folder asks for no signatures.

@@ -76,7 +76,7 @@ pub(crate) struct ConvertArgs {
 /// Where a key is read from.
 #[derive(Args)]
 pub(crate) struct Input {
-    /// The key: FILE, `-` for standard input, env:NAME, fd:N or file:PATH
+    /// The key: FILE, `-` for standard input, env:NAME, fd:N or cred:NAME (see `curvelink --help`)
     #[arg(value_name = "KEY", default_value = "-", value_hint = ValueHint::FilePath)]
     pub(crate) key: String,
 }

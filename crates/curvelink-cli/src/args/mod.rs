@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueHint};
 
 use crate::exit::{self, Exit};
-use crate::secret_file::looks_like_a_key;
+use crate::source::looks_like_a_key;
 
 /// Messages that nobody else can read, forge or inject: keys, publish and subscribe over ZeroMQ
 /// with CURVE, a hub with a policy, signed envelopes.
@@ -69,6 +69,16 @@ pub(crate) enum Command {
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         dir: Option<PathBuf>,
     },
+}
+
+impl Command {
+    /// Whether it may hold a secret key or a password in memory.
+    pub(crate) const fn handles_secrets(&self) -> bool {
+        !matches!(
+            self,
+            Self::Verify(_) | Self::Export(_) | Self::Completions { .. } | Self::Man { .. }
+        )
+    }
 }
 
 const PUB_EXAMPLES: &str = "\

@@ -12,7 +12,7 @@ pub(crate) struct SecurityArgs {
     /// Be this identity of the folder that `curvelink init` made
     #[arg(long = "as", value_name = "NAME", conflicts_with = "key")]
     pub(crate) identity: Option<String>,
-    /// Own secret CURVE key: FILE, `-` for standard input, env:NAME, fd:N or file:PATH
+    /// Own secret CURVE key: FILE, `-`, env:NAME, fd:N or cred:NAME (see `curvelink --help`)
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
     /// Public CURVE key that the server must have: Z85, hex or FILE [default: the folder's hub]
@@ -109,7 +109,8 @@ pub(crate) struct PubArgs {
 /// How messages are signed.
 #[derive(Args)]
 pub(crate) struct SignArgs {
-    /// Sign with this Ed25519 key instead of the identity's: FILE, `-`, env:NAME or fd:N
+    /// Sign with this Ed25519 key instead of the identity's: FILE, `-`, env:NAME, fd:N
+    /// or cred:NAME
     #[arg(long, value_name = "KEY", requires_all = ["signer", "audience"])]
     pub(crate) sign_key: Option<String>,
     /// With --sign-key: the name that receivers know the key by

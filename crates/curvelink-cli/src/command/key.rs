@@ -6,7 +6,8 @@ use serde::Serialize;
 use crate::args::key::{BareArgs, ConvertArgs, GenArgs, KeyCommand, PubArgs, ShowArgs};
 use crate::key::{Bare, Form, Key};
 use crate::output;
-use crate::secret_file::{self, Source};
+use crate::secret_file;
+use crate::source::Source;
 
 pub(crate) fn run(command: KeyCommand) -> anyhow::Result<()> {
     match command {

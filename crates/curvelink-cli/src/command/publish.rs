@@ -15,8 +15,8 @@ use crate::hub::{self, Client};
 use crate::link::{Link, PATIENCE, Security};
 use crate::message::{Cut, Input, content_type, path_of};
 use crate::output;
-use crate::secret_file::share_no_stdin;
 use crate::sign::Pen;
+use crate::source::share_no_stdin;
 
 pub(crate) async fn run(args: &PubArgs, dir: Option<&Path>) -> anyhow::Result<()> {
     let settings = Settings::new(args, dir)?;

@@ -10,7 +10,7 @@ use crate::home::Home;
 use crate::link::{Link, PATIENCE, Security};
 use crate::message::{Cut, Input};
 use crate::output;
-use crate::secret_file::share_no_stdin;
+use crate::source::share_no_stdin;
 
 pub(crate) async fn run(args: &PushArgs, dir: Option<&Path>) -> anyhow::Result<()> {
     share_no_stdin([args.security.key.as_deref(), args.input.file.to_str()])?;

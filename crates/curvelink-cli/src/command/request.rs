@@ -9,7 +9,7 @@ use crate::exit::{Exit, OrExit};
 use crate::home::Home;
 use crate::link::{Link, PATIENCE, Security};
 use crate::message::{self, Cut, Form, Input};
-use crate::secret_file::share_no_stdin;
+use crate::source::share_no_stdin;
 
 pub(crate) async fn run(args: &ReqArgs, dir: Option<&Path>) -> anyhow::Result<()> {
     share_no_stdin([args.security.key.as_deref(), args.input.file.to_str()])?;

@@ -16,19 +16,18 @@ pub(crate) use config::{Config, EnvelopeConfig, NewConfig, Sign};
 pub(crate) use registry::registry;
 
 use std::env;
-use std::fs::{self, Metadata};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use curvelink::{KeyPair, PublicKey};
 use curvelink_envelope::SigningKey;
-use curvelink_zap::Policy;
+use curvelink_zap::{OwnedFile, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::usage;
 use crate::key::{self, Bare, Key};
-use crate::secret_file::Source;
+use crate::source::Source;
 
 /// The name of the settings file, by which the folder is found.
 pub(crate) const CONFIG: &str = "curvelink.toml";
@@ -73,12 +72,11 @@ impl Home {
         };
         // Found, not named: in /tmp anybody could have put it there.
         let path = root.join(CONFIG);
-        if !is_ours(&fs::metadata(&path)?)? {
-            return Err(usage(format!(
-                "{} belongs to another user or others can write it: give --dir to use it",
-                path.display()
-            )));
-        }
+        let checked = OwnedFile::open(&path).and_then(|file| file.check_writers());
+        checked.map_err(|problem| {
+            let path = path.display();
+            usage(format!("{path}: {problem}, or give --dir to use it"))
+        })?;
         // The path that people know is the short one.
         let root = root
             .strip_prefix(&here)
@@ -193,23 +191,6 @@ fn is_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|octet| octet.is_ascii_alphanumeric() || b".-_".contains(&octet))
-}
-
-#[cfg(unix)]
-fn is_ours(metadata: &Metadata) -> io::Result<bool> {
-    use std::fs::File;
-    use std::os::fd::OwnedFd;
-    use std::os::unix::fs::MetadataExt;
-
-    // A pipe made just now belongs to us: the standard library tells the user id no other way.
-    let (reader, _writer) = io::pipe()?;
-    let us = File::from(OwnedFd::from(reader)).metadata()?.uid();
-    Ok([us, 0].contains(&metadata.uid()) && metadata.mode() & 0o022 == 0)
-}
-
-#[cfg(not(unix))]
-fn is_ours(_: &Metadata) -> io::Result<bool> {
-    Ok(true)
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ pub(crate) use form::Form;
 use anyhow::Context;
 use curvelink::{KeyPair, OsEntropy, PublicKey, SecretKey};
 use curvelink_envelope::{SigningKey, VerifyingKey};
+use curvelink_zap::FileProblem;
 
 use crate::exit::usage;
-use crate::secret_file::Source;
+use crate::source::Source;
 
 /// A key of either kind, whole or its public half only.
 #[derive(Debug)]
@@ -49,19 +50,12 @@ impl Key {
         })
     }
 
-    /// Reads a key in any form. A secret in a file that others can read is refused.
+    /// Reads a key in any form. A secret in a file that others can read or replace is refused.
     pub(crate) fn load(source: &Source, bare: Bare) -> anyhow::Result<Self> {
         let secret = source.read()?;
-        let key = Self::parse(&secret.text, bare).with_context(|| match source {
-            Source::File(path) => path.display().to_string(),
-            _ => "the key".to_owned(),
-        })?;
-        match source {
-            Source::File(path) if secret.is_exposed && key.is_secret() => Err(usage(format!(
-                "{0} is a secret that others can read: chmod 600 {0}, and replace the key if \
-                 somebody may have read it",
-                path.display()
-            ))),
+        let key = Self::parse(&secret.text, bare).with_context(|| source.name())?;
+        match secret.exposed {
+            Some(problem) if key.is_secret() => Err(exposed(&source.name(), &problem)),
             _ => Ok(key),
         }
     }
@@ -188,6 +182,16 @@ impl Bare {
             }
         })
     }
+}
+
+fn exposed(name: &str, problem: &FileProblem) -> anyhow::Error {
+    usage(match problem {
+        FileProblem::Readable => format!(
+            "{name} is a secret that others can read: chmod 600 {name}, and replace the key if \
+             somebody may have read it"
+        ),
+        problem => format!("{name} is refused as a secret key: {problem}"),
+    })
 }
 
 /// A public key of CURVE as it is typed: 40 characters of Z85, 64 of hex, or a file.

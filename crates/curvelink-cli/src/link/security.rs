@@ -7,7 +7,7 @@ use crate::args::socket::SecurityArgs;
 use crate::exit::usage;
 use crate::home::Home;
 use crate::key::{self, Bare, Key};
-use crate::secret_file::Source;
+use crate::source::Source;
 
 /// The security of one socket.
 #[derive(Debug)]

@@ -6,5 +6,6 @@ mod hub;
 mod key;
 mod q1;
 mod refusals;
+mod secrets;
 mod sockets;
 mod support;

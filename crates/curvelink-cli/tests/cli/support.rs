@@ -160,6 +160,11 @@ impl Background {
         line
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to stop, as a service manager would, and waits: its exit code.
     pub(crate) fn terminate(&mut self) -> i32 {
         let pid = self.child.id().to_string();
