@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod differential;
+pub mod fuzz;
 pub mod guide;
 pub mod interop;
 #[cfg(target_os = "linux")]

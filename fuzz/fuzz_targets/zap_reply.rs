@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| curvelink_tests::fuzz::run("zap_reply", data));
