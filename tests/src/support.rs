@@ -1,6 +1,7 @@
 //! What the tests of the runtime share: deadlines, ways to link two sockets, policies, events.
 
 pub mod by_hand;
+pub mod changing;
 pub mod process;
 pub mod proxy;
 pub mod random;

@@ -5,11 +5,12 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Poll, Waker};
 
-use curvelink_proto::{SocketType, ZapHandler};
+use curvelink_proto::{Peer, SocketType, ZapHandler};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::error::ContextError;
 use crate::options::Options;
+use crate::policy::{self, Policy};
 use crate::socket::core::Core;
 use crate::socket::{AnySocket, Kind, Socket};
 use crate::sources::Sources;
@@ -36,7 +37,7 @@ pub(crate) struct Home {
 pub(crate) struct Shared {
     pub(crate) runtime: Handle,
     pub(crate) names: Names,
-    pub(crate) policy: Mutex<Option<Arc<dyn ZapHandler>>>,
+    pub(crate) policy: Policy,
     /// The sources of connections to all listeners.
     pub(crate) sources: Mutex<Sources>,
     sockets: Mutex<Vec<Weak<Core>>>,
@@ -74,7 +75,7 @@ impl Context {
         let shared = Shared {
             runtime: handle,
             names: Names::default(),
-            policy: Mutex::default(),
+            policy: Policy::default(),
             sources: Mutex::default(),
             sockets: Mutex::default(),
             tasks: Arc::default(),
@@ -87,8 +88,25 @@ impl Context {
 
     /// Sets the policy: who may connect to the sockets of this context. It takes the place of an
     /// earlier one, and goes before a handler socket at `inproc://zeromq.zap.01`.
+    ///
+    /// Links that are up are reviewed, now and whenever the handler says that it
+    /// [`changed`](ZapHandler::changed): within a second, each peer is asked about again. One that
+    /// is not admitted any more, or has another name or fewer rights, is cut: what waits from it or
+    /// for it is dropped ([`Drops::cut`](crate::Drops::cut)), and nothing of it is received after
+    /// [`Disconnected`](crate::LinkEventKind::Disconnected) was told with the reason. Others keep
+    /// their connection; rights that grew count from then on, for a subscription that was denied
+    /// once the peer subscribes again. A link that was admitted by a handler at
+    /// `inproc://zeromq.zap.01` is reviewed by a handler that is set here later, and by no other:
+    /// RFC 27 has no words for it.
     pub fn set_zap_handler(&self, handler: impl ZapHandler) {
-        *lock(&self.0.shared.policy) = Some(Arc::new(handler));
+        policy::set(&self.0.shared, Arc::new(handler));
+    }
+
+    /// Ends the links to some peers, on every socket of this context: see
+    /// [`AnySocket::disconnect_peers`].
+    pub fn disconnect_peers(&self, which: impl Fn(&Peer) -> bool) -> usize {
+        let sockets = self.0.shared.sockets().into_iter();
+        sockets.map(|core| core.cut_links(&which)).sum()
     }
 
     /// A socket whose type is known when the program is written.
@@ -128,9 +146,14 @@ impl Context {
 }
 
 impl Shared {
+    /// The sockets that are open, and those that still write what waits.
+    pub(crate) fn sockets(&self) -> Vec<Arc<Core>> {
+        let sockets = lock(&self.sockets);
+        sockets.iter().filter_map(Weak::upgrade).collect()
+    }
+
     fn close_all(&self) {
-        let sockets: Vec<_> = lock(&self.sockets).drain(..).collect();
-        for core in sockets.iter().filter_map(Weak::upgrade) {
+        for core in self.sockets() {
             core.close(later(core.options.queues.linger));
         }
     }

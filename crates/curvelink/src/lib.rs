@@ -38,6 +38,7 @@ mod monitor;
 mod options;
 mod pattern;
 mod pipe;
+mod policy;
 mod poller;
 mod proxy;
 mod session;

@@ -19,12 +19,11 @@ use crate::error::BindError;
 use crate::options::Options;
 use crate::socket::core::Core;
 use crate::socket::{AnySocket, Router, Socket};
-use crate::sync::lock;
 use crate::transport;
 
 /// Whether somebody in this context answers for peers.
 pub(crate) fn has_policy(shared: &Shared) -> bool {
-    lock(&shared.policy).is_some() || shared.names.is_bound(ZAP_ENDPOINT)
+    shared.policy.handler().is_some() || shared.names.is_bound(ZAP_ENDPOINT)
 }
 
 /// Asks the policy. Whatever goes wrong (no policy, a slow one, a panic, a reply that RFC 27 does
@@ -39,8 +38,7 @@ pub(crate) fn authenticate(core: Arc<Core>, request: ZapRequest) -> BoxFuture<'s
 
 /// The handler set on the context; else the socket bound at `inproc://zeromq.zap.01`; else none.
 async fn ask(shared: &Arc<Shared>, request: &ZapRequest) -> Option<ZapReply> {
-    let handler = lock(&shared.policy).clone();
-    match handler {
+    match shared.policy.handler() {
         Some(handler) => Some(handler.authenticate(request).await),
         None if shared.names.is_bound(ZAP_ENDPOINT) => ask_socket(shared, request).await,
         None => None,

@@ -45,6 +45,15 @@ pub(crate) trait Pattern: fmt::Debug + Send {
     /// The handshake is done. A reason refuses the peer.
     fn ready(&mut self, pipe: PipeId, peer: &Arc<Peer>, pipes: &mut Pipes) -> Result<(), Reason>;
 
+    /// The policy gives a peer that is up other rights.
+    fn replace_peer(&mut self, _pipe: PipeId, _peer: &Arc<Peer>) {}
+
+    /// The link is about to be lost because the peer's right to be here has ended: messages of the
+    /// peer's that the pattern holds itself are dropped; how many.
+    fn cut(&mut self, _peer: &Peer) -> usize {
+        0
+    }
+
     /// The link is gone; what it brought may still be received.
     fn lost(&mut self, _pipe: PipeId, _pipes: &mut Pipes) {}
 
@@ -104,6 +113,7 @@ pub(crate) trait Pattern: fmt::Debug + Send {
         _peer: &Arc<Peer>,
         _prefix: &Bytes,
         _subscribe: bool,
+        _pipes: &Pipes,
     ) -> Result<(), SubscribePeerError> {
         Err(SubscribePeerError::NotManual)
     }
@@ -155,6 +165,12 @@ pub(crate) fn pattern(kind: SocketType, options: &Options) -> Box<dyn Pattern> {
 /// What publishers and subscribers match: the first frame.
 pub(crate) fn topic(message: &Message) -> &[u8] {
     message.first().map(|frame| &frame[..]).unwrap_or_default()
+}
+
+/// Whether a message came by the link to this peer, or an earlier one from the same address.
+pub(crate) fn is_from(message: &Message, peer: &Peer) -> bool {
+    let sender = message.peer();
+    sender.is_some_and(|sender| sender.address == peer.address && sender.is_same_identity(peer))
 }
 
 /// The first frame as a subscription, or its end: 1 or 0, and the prefix.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{BufMut as _, BytesMut};
 use curvelink_proto::{Message, Peer};
 
+use super::is_from;
 use crate::pipe::PipeId;
 
 /// Most subscriptions and messages that wait.
@@ -65,6 +66,18 @@ impl Pending {
         let (subscriber, message) = self.queue.pop_front()?;
         self.octets -= message.octets();
         Some((subscriber, message))
+    }
+
+    /// Forgets the messages of a peer; how many. Its subscriptions stay: whoever passes them on
+    /// hears of their end next, and must have heard of them.
+    pub(super) fn forget_messages(&mut self, peer: &Peer) -> usize {
+        let before = self.queue.len();
+        self.queue.retain(|(subscriber, message)| {
+            let goes = subscriber.is_none() && is_from(message, peer);
+            self.octets -= if goes { message.octets() } else { 0 };
+            !goes
+        });
+        before - self.queue.len()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -25,7 +25,7 @@ pub(super) struct Publish {
     subscriptions: Subscriptions,
     /// `xpub_manual`: what the peers asked for, and which pipe is whose.
     asked: Subscriptions,
-    by_peer: HashMap<usize, PipeId>,
+    by_peer: HashMap<usize, (PipeId, Arc<Peer>)>,
     /// XPUB: subscriptions and upstream messages that the application has not received.
     pending: Option<Pending>,
     /// `xpub_manual_last_value`: whom the next message is for.
@@ -81,7 +81,7 @@ impl Publish {
 
     fn forget(&mut self, pipe: PipeId, pipes: &Pipes) {
         self.peers.remove(&pipe);
-        self.by_peer.retain(|_, known| *known != pipe);
+        self.by_peer.retain(|_, (known, _)| *known != pipe);
         self.last = self.last.filter(|last| *last != pipe);
         let mut ended = self.subscriptions.remove_pipe(pipe);
         if self.options.manual {
@@ -124,7 +124,7 @@ fn may_have(pipe: PipeId, topic: &[u8], pipes: &Pipes) -> bool {
         .is_some_and(|peer| peer.rights.subscribe.contain(topic))
 }
 
-/// Two peers that are there at once are two values.
+/// Two peers that are there at once are two values. Whoever notes this keeps the value.
 fn identity(peer: &Arc<Peer>) -> usize {
     Arc::as_ptr(peer).addr()
 }
@@ -136,7 +136,7 @@ impl Pattern for Publish {
     fn ready(&mut self, pipe: PipeId, peer: &Arc<Peer>, pipes: &mut Pipes) -> Result<(), Reason> {
         self.peers.insert(pipe);
         if self.options.manual {
-            self.by_peer.insert(identity(peer), pipe);
+            self.by_peer.insert(identity(peer), (pipe, peer.clone()));
         }
         let welcome = &self.options.welcome;
         if !welcome.is_empty()
@@ -146,6 +146,20 @@ impl Pattern for Publish {
             pipes.drops.no_room += 1;
         }
         Ok(())
+    }
+
+    /// The application may know the peer as it was: by that, too, it is found for as long.
+    fn replace_peer(&mut self, pipe: PipeId, peer: &Arc<Peer>) {
+        if self.options.manual {
+            let known = &mut self.by_peer;
+            known.retain(|_, (_, peer)| Arc::strong_count(peer) > 1);
+            known.insert(identity(peer), (pipe, peer.clone()));
+        }
+    }
+
+    fn cut(&mut self, peer: &Peer) -> usize {
+        let pending = self.pending.as_mut();
+        pending.map_or(0, |pending| pending.forget_messages(peer))
     }
 
     /// A peer that comes back subscribes again; what waits was meant for the one that is gone, and
@@ -257,18 +271,19 @@ impl Pattern for Publish {
         peer: &Arc<Peer>,
         prefix: &Bytes,
         subscribe: bool,
+        pipes: &Pipes,
     ) -> Result<(), SubscribePeerError> {
         if !self.options.manual {
             return Err(SubscribePeerError::NotManual);
         }
-        let Some(pipe) = self.by_peer.get(&identity(peer)).copied() else {
+        let Some((pipe, _)) = self.by_peer.get(&identity(peer)).cloned() else {
             return Err(SubscribePeerError::PeerGone);
         };
         if !subscribe {
             self.subscriptions.remove(pipe, prefix);
             return Ok(());
         }
-        if !peer.rights.subscribe.contain(prefix) {
+        if !may_have(pipe, prefix, pipes) {
             return Err(SubscribePeerError::Denied);
         }
         match self.subscriptions.add(pipe, prefix) {

@@ -15,7 +15,7 @@ use curvelink_proto::{Message, Peer};
 
 pub(crate) use self::incoming::Incoming;
 use self::outgoing::Accepted;
-pub(crate) use self::outgoing::{Drive, Outgoing};
+pub(crate) use self::outgoing::{Drive, Order, Outgoing};
 pub(crate) use self::slots::PipeId;
 use self::slots::Slots;
 pub use self::statistics::{Drops, Statistics, Traffic};
@@ -245,6 +245,12 @@ impl Pipes {
         self.slots.get(id)?.peer.as_ref()
     }
 
+    /// The links that are up, each with who is at its other end; not those of this process.
+    pub(crate) fn links(&self) -> impl Iterator<Item = (&Arc<Peer>, &Arc<Outgoing>)> {
+        let links = self.slots.values();
+        links.filter_map(|pipe| Some((pipe.peer.as_ref()?, pipe.outgoing()?)))
+    }
+
     pub(crate) fn peers(&self) -> Vec<Arc<Peer>> {
         let peers = self.slots.values().filter_map(|pipe| pipe.peer.clone());
         peers.collect()
@@ -462,6 +468,16 @@ impl Pipes {
         self.effects.extend(pipe.incoming.take(&mut pipe.batch));
         pipe.batch.clear();
         waiting
+    }
+
+    /// Forgets what waits in either direction: the peer's right to be here has ended.
+    pub(crate) fn cut(&mut self, id: PipeId) {
+        let received = self.clear_incoming(id);
+        // The queue is told that nothing of it is held, so that it announces the next peer's.
+        self.clear_incoming(id);
+        let outgoing = self.outgoing(id);
+        let accepted = outgoing.map_or(0, |outgoing| outgoing.clear());
+        self.drops.cut += (received + accepted) as u64;
     }
 
     /// Ends a link of ours: what was accepted for it may still be written until `deadline`.

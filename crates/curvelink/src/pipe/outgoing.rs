@@ -39,6 +39,16 @@ struct State {
     reader: Option<Waker>,
     /// The session, where senders poll it.
     driver: Option<Weak<dyn Drive>>,
+    order: Option<Order>,
+}
+
+/// What a session has to do beside moving messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Ask the policy about the peer again.
+    Review,
+    /// End the link, whatever waits.
+    Cut,
 }
 
 /// What came of a message.
@@ -64,6 +74,7 @@ pub(crate) struct Taken {
     pub(crate) backlog: Option<Backlog>,
     /// Once the socket is closed: nothing more will come, and nothing is written beyond this time.
     pub(crate) closing: Option<Instant>,
+    pub(crate) order: Option<Order>,
 }
 
 impl Outgoing {
@@ -195,7 +206,17 @@ impl Outgoing {
         Taken {
             backlog,
             closing: state.ends(),
+            order: state.order.take(),
         }
+    }
+
+    /// Has the session do something, if there is one.
+    pub(crate) fn order(&self, order: Order) {
+        let mut state = lock(&self.state);
+        if state.order != Some(Order::Cut) {
+            state.order = Some(order);
+        }
+        wake(state.reader.take(), state);
     }
 
     /// Gives memory back: nothing goes for now.

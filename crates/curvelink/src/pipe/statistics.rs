@@ -46,6 +46,9 @@ pub struct Drops {
     pub unroutable: u64,
     /// The peer went while they waited for it, and nobody comes in its place.
     pub peer_gone: u64,
+    /// The peer's right to be here ended, or the application ended its link, while they waited:
+    /// those from the peer and those for it.
+    pub cut: u64,
     /// A publisher sent what was not subscribed, or not any more (SUB).
     pub not_subscribed: u64,
     /// A reply to a request that is over, or from a peer that was not asked (REQ).
@@ -65,6 +68,7 @@ impl Drops {
         self.no_room
             + self.unroutable
             + self.peer_gone
+            + self.cut
             + self.not_subscribed
             + self.late_reply
             + self.malformed
@@ -88,7 +92,8 @@ mod tests {
             malformed: 100_000,
             conflated: 1_000_000,
             unread: 10_000_000,
+            cut: 100_000_000,
         };
-        assert_eq!(drops.total(), 11_111_111);
+        assert_eq!(drops.total(), 111_111_111);
     }
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use curvelink_proto::{Action, Event, LinkEventKind, Message, Peer, ProtocolError, Stage};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
+use super::warrant::Warrant;
 use super::{LinkEnd, Session};
 use crate::pattern::topic;
 use crate::sync::lock;
@@ -62,6 +63,7 @@ impl Session {
             return Ok(Progress::Parked);
         };
         self.admission = None;
+        let reply = self.note_answer(reply);
         let result = self.engine.handle_verdict(reply, Instant::now());
         self.take_events()?;
         result?;
@@ -103,6 +105,8 @@ impl Session {
         while let Some(event) = self.engine.poll_event() {
             match event {
                 Event::Authenticate(request) => {
+                    let asked = self.core.shared.policy.changes();
+                    self.warrant = Some(Warrant::new(&request, asked, Instant::now()));
                     self.admission = Some(zap::authenticate(self.core.clone(), request));
                 }
                 Event::Ready(peer) => self.welcome(peer)?,
@@ -125,7 +129,7 @@ impl Session {
         self.slot = None;
         self.peer = Some(peer.clone());
         self.emit(LinkEventKind::HandshakeSucceeded(peer));
-        Ok(())
+        self.review_if_stale()
     }
 
     fn take_messages(&mut self, mut messages: VecDeque<Message>) {
@@ -200,6 +204,9 @@ impl Session {
             .outgoing
             .poll_take(self.engine.backlog_room(), cx);
         self.closing = taken.closing;
+        if let Some(order) = taken.order {
+            self.obey(order)?;
+        }
         // Beyond the linger time not one message more goes out.
         if taken.closing.is_some_and(|end| Instant::now() >= end) {
             return Err(LinkEnd::Closed);
@@ -253,7 +260,8 @@ impl Session {
         let reads = self.inbox.is_empty();
         let timeout = self.engine.poll_timeout().filter(|_| reads);
         let quiet = self.quiet();
-        let deadline = [timeout, self.closing, quiet].into_iter().flatten().min();
+        let deadlines = [timeout, self.closing, quiet, self.look()];
+        let deadline = deadlines.into_iter().flatten().min();
         let Poll::Ready(now) = self.timer.poll(deadline, cx) else {
             return Ok(Progress::Parked);
         };
@@ -263,7 +271,10 @@ impl Session {
         if quiet.is_some_and(|quiet| now >= quiet) {
             self.rest();
         }
-        self.engine.handle_timeout(now)?;
+        if timeout.is_some_and(|timeout| now >= timeout) {
+            self.engine.handle_timeout(now)?;
+        }
+        self.check_term(now)?;
         Ok(Progress::More)
     }
 

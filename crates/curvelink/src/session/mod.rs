@@ -5,8 +5,10 @@ pub(crate) mod dial;
 mod drive;
 mod driven;
 pub(crate) mod listen;
+mod review;
 mod slots;
 mod timer;
+mod warrant;
 
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
@@ -24,6 +26,7 @@ use self::admission::Denials;
 use self::drive::Progress;
 use self::slots::Slot;
 use self::timer::Timer;
+use self::warrant::Warrant;
 use crate::pipe::PipeId;
 use crate::socket::core::{Core, Queues};
 use crate::sync::lock;
@@ -50,6 +53,8 @@ pub(crate) struct Session {
     pipe: Option<PipeId>,
     peer: Option<Arc<Peer>>,
     admission: Option<BoxFuture<'static, ZapReply>>,
+    /// Where a policy was asked.
+    warrant: Option<Box<Warrant>>,
     /// Parsed messages for which the socket has no room yet.
     inbox: VecDeque<Message>,
     /// When lingering ends, once the socket is closed.
@@ -82,8 +87,10 @@ pub(crate) struct Link {
 pub(crate) enum LinkEnd {
     /// The protocol, or the peer, says so.
     Protocol(ProtocolError),
-    /// The pattern does not take the peer, or cuts it.
+    /// The pattern does not take the peer, or ends the link; or its time is over.
     Pattern(Reason),
+    /// The peer's right to be here has ended: nothing of it is received and nothing goes to it.
+    Cut(Reason),
     /// The peer closed, or the network failed.
     Gone,
     /// A newer connection needed the slot.
@@ -122,6 +129,7 @@ impl Session {
             pipe,
             peer: None,
             admission: None,
+            warrant: None,
             inbox: VecDeque::new(),
             closing: None,
             deaf: false,
@@ -159,8 +167,11 @@ impl Session {
             end = LinkEnd::GaveWay;
         }
         self.blame(&end);
-        self.report(&end);
         let was_ready = self.peer.is_some();
+        if let (LinkEnd::Cut(_), Some(pipe)) = (&end, self.pipe.filter(|_| was_ready)) {
+            self.drop_queues(pipe);
+        }
+        self.report(&end);
         if was_ready && let Some(pipe) = self.pipe {
             // Messages that were not written whole go out on the next connection, if there is one.
             self.queues.outgoing.give_back(self.engine.take_unsent());
@@ -189,7 +200,7 @@ impl Session {
     /// side of the stream. Octets that the peer has sent and nobody read would turn the close into
     /// a reset that can destroy what we wrote: they are read and dropped.
     async fn farewell(&mut self, end: &LinkEnd) -> std::io::Result<()> {
-        if matches!(end, LinkEnd::Gone | LinkEnd::GaveWay) {
+        if matches!(end, LinkEnd::Gone | LinkEnd::GaveWay | LinkEnd::Cut(_)) {
             return Ok(());
         }
         if !matches!(end, LinkEnd::Closed) {
@@ -206,7 +217,7 @@ impl Session {
         let failed = match end {
             LinkEnd::Protocol(error) => is_the_peers(error),
             LinkEnd::GaveWay => true,
-            LinkEnd::Pattern(_) | LinkEnd::Gone | LinkEnd::Closed => false,
+            LinkEnd::Pattern(_) | LinkEnd::Cut(_) | LinkEnd::Gone | LinkEnd::Closed => false,
         };
         if failed && let Some(source) = self.slot.as_ref().and_then(Slot::source) {
             let limits = &self.core.options.transport.source_limits;
@@ -222,7 +233,7 @@ impl Session {
             }
             let reason = match end {
                 LinkEnd::Protocol(error) => Some(error.reason()),
-                LinkEnd::Pattern(reason) => Some(*reason),
+                LinkEnd::Pattern(reason) | LinkEnd::Cut(reason) => Some(*reason),
                 LinkEnd::Gone | LinkEnd::GaveWay | LinkEnd::Closed => None,
             };
             let (received, sent) = (self.received, self.sent);
@@ -234,7 +245,9 @@ impl Session {
         } else {
             let refusal = match end {
                 LinkEnd::Protocol(error) => self.engine.refusal(error),
-                LinkEnd::Pattern(reason) => self.refused_here(Stage::Admission, *reason),
+                LinkEnd::Pattern(reason) | LinkEnd::Cut(reason) => {
+                    self.refused_here(Stage::Admission, *reason)
+                }
                 LinkEnd::GaveWay => self.refused_here(Stage::Greeting, Reason::RateLimited),
                 LinkEnd::Gone | LinkEnd::Closed => return,
             };

@@ -290,6 +290,26 @@ impl AnySocket {
         self.core().peers()
     }
 
+    /// Ends the links to some peers, such as those with one key or one name; how many there were.
+    /// Each goes within a second as one whom the policy does not admit any more, with
+    /// [`Reason::PeerDropped`](curvelink_proto::Reason::PeerDropped): nothing of it is received
+    /// after the event, and what waits for it is dropped. It may come back: it is the policy that
+    /// keeps peers out. Peers over inproc stay.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use curvelink::{Context, Options, Router};
+    /// # let context = Context::new()?;
+    /// let router = context.socket::<Router>(Options::new());
+    /// let gone = router.disconnect_peers(|peer| peer.name.as_deref() == Some("ci-scanner"));
+    /// # assert_eq!(gone, 0);
+    /// # Ok(()) }
+    /// ```
+    #[doc(alias = "zmq_disconnect_peer")]
+    pub fn disconnect_peers(&self, which: impl Fn(&Peer) -> bool) -> usize {
+        self.core().cut_links(which)
+    }
+
     /// Messages that were dropped for whatever reason since the socket was made; by reason in
     /// [`statistics`](Self::statistics).
     #[must_use]

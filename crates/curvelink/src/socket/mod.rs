@@ -140,6 +140,11 @@ impl<K: Kind> Socket<K> {
         self.any.peers()
     }
 
+    /// See [`AnySocket::disconnect_peers`].
+    pub fn disconnect_peers(&self, which: impl Fn(&Peer) -> bool) -> usize {
+        self.any.disconnect_peers(which)
+    }
+
     /// See [`AnySocket::dropped`].
     #[must_use]
     pub fn dropped(&self) -> u64 {

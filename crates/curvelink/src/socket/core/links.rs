@@ -7,8 +7,10 @@ use curvelink_proto::{Message, Peer, Reason};
 
 use super::{Core, State};
 use crate::error::ConnectError;
-use crate::pipe::{Incoming, Origin, Outgoing, Outlet, PipeId};
+use crate::pattern::is_from;
+use crate::pipe::{Incoming, Order, Origin, Outgoing, Outlet, PipeId};
 use crate::socket::waiters::Interest;
+use crate::sync::lock;
 
 /// The two queues of a link that was admitted.
 #[derive(Clone, Debug)]
@@ -91,6 +93,57 @@ impl Core {
                 state.end(pipe);
             }
         });
+    }
+
+    /// The peer's right to be here has ended: what waits in either direction is dropped, with
+    /// `parsed` messages that its session had. The link is lost next.
+    pub(crate) fn cut(&self, pipe: PipeId, parsed: usize) {
+        self.with(|state| {
+            let mut dropped = parsed;
+            if let Some(peer) = state.pipes.peer(pipe).cloned() {
+                dropped += state.pattern.cut(&peer);
+                let before = state.returned.len();
+                state.returned.retain(|message| !is_from(message, &peer));
+                dropped += before - state.returned.len();
+            }
+            state.pipes.drops.cut += dropped as u64;
+            state.pipes.cut(pipe);
+            // Senders that waited for room here find it, where another peer may come.
+            state.pattern.writable(pipe);
+        });
+    }
+
+    /// The policy gives a peer other rights.
+    pub(crate) fn replace_peer(&self, pipe: PipeId, peer: &Arc<Peer>) {
+        self.with(|state| {
+            state.pipes.set_peer(pipe, Some(peer.clone()));
+            state.pattern.replace_peer(pipe, peer);
+        });
+    }
+
+    /// Has every link ask the policy about its peer again.
+    pub(crate) fn review_links(&self) {
+        for (_, outgoing) in self.links() {
+            outgoing.order(Order::Review);
+        }
+    }
+
+    /// Ends the links to some peers; how many.
+    pub(crate) fn cut_links(&self, which: impl Fn(&Peer) -> bool) -> usize {
+        let mut links = self.links();
+        links.retain(|(peer, _)| which(peer));
+        links
+            .iter()
+            .for_each(|(_, outgoing)| outgoing.order(Order::Cut));
+        links.len()
+    }
+
+    fn links(&self) -> Vec<(Arc<Peer>, Arc<Outgoing>)> {
+        let state = lock(&self.state);
+        let links = state.pipes.links();
+        links
+            .map(|(peer, outgoing)| (peer.clone(), outgoing.clone()))
+            .collect()
     }
 
     /// What the application receives when a link of this origin is lost.

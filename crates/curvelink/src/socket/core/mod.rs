@@ -170,7 +170,9 @@ impl Core {
         subscribe: bool,
     ) -> Result<(), SubscribePeerError> {
         self.with(|state| {
-            state.pattern.subscribe_peer(peer, prefix, subscribe)?;
+            state
+                .pattern
+                .subscribe_peer(peer, prefix, subscribe, &state.pipes)?;
             state.wake(Interest::Subscribers);
             state.wake(Interest::Room);
             Ok(())
