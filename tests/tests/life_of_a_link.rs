@@ -461,3 +461,53 @@ async fn a_name_that_does_not_resolve_is_tried_again() {
         .await;
     }
 }
+
+#[tokio::test]
+async fn a_link_tells_what_went_over_it_since_it_is_up_and_nothing_of_another() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    let publisher = context.socket::<Pub>(quick());
+    let endpoint = bind_tcp(&publisher);
+    assert!(publisher.links().is_empty());
+    let subscribers: Vec<Socket<Sub>> = (0..2).map(|_| context.socket::<Sub>(quick())).collect();
+    for (subscriber, prefixes) in subscribers.iter().zip([&["a", "b"][..], &["b"][..]]) {
+        subscriber.connect(&endpoint).unwrap();
+        for prefix in prefixes {
+            subscriber.subscribe(*prefix);
+        }
+    }
+    publisher.wait_for_subscribers("b", 2).await;
+    publisher.wait_for_subscribers("a", 1).await;
+    for topic in ["a1", "a2", "b1"] {
+        publisher.send(topic).await.unwrap();
+    }
+    let mut seen = Vec::new();
+    for (subscriber, expected) in subscribers.iter().zip([3, 1]) {
+        for _ in 0..expected {
+            subscriber.recv().await.unwrap();
+        }
+        let [link] = &subscriber.links()[..] else {
+            panic!("one link");
+        };
+        assert_eq!(link.received.messages, expected);
+        assert_eq!(link.received.octets, 2 * expected);
+        assert_eq!((link.queued_from_peer, link.subscriptions), (0, 0));
+        seen.push(link.since);
+    }
+    let mut links = publisher.links();
+    links.sort_by_key(|link| link.subscriptions);
+    let counts: Vec<_> = links
+        .iter()
+        .map(|link| (link.subscriptions, link.sent.messages, link.queued_to_peer))
+        .collect();
+    assert_eq!(counts, [(1, 1, 0), (2, 3, 0)]);
+    assert!(
+        seen.iter()
+            .all(|since| since.elapsed() < Duration::from_secs(60))
+    );
+    assert!(
+        links
+            .iter()
+            .all(|link| link.sent.octets > link.sent.messages * 2)
+    );
+}

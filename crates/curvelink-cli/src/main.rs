@@ -3,6 +3,7 @@
 mod args;
 mod command;
 mod core_dump;
+mod doctor;
 mod exit;
 mod home;
 mod hub;

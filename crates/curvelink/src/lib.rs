@@ -70,7 +70,7 @@ pub use crate::error::{
 };
 pub use crate::monitor::Monitor;
 pub use crate::options::{IpcFilter, Options, ReconnectStop, SourceLimits};
-pub use crate::pipe::{Drops, Statistics, Traffic};
+pub use crate::pipe::{Drops, LinkStatus, Statistics, Traffic};
 #[cfg(unix)]
 pub use crate::poller::WakeFd;
 pub use crate::poller::{Event, Interest, Poller};

@@ -3,6 +3,7 @@
 pub(crate) mod evidence;
 pub(crate) mod hub;
 pub(crate) mod key;
+pub(crate) mod operate;
 pub(crate) mod socket;
 
 use std::path::PathBuf;
@@ -52,6 +53,9 @@ pub(crate) enum Command {
     Verify(evidence::VerifyArgs),
     /// Write a saved message's signature in a form that other programs check
     Export(evidence::ExportArgs),
+    /// Look at an endpoint step by step: reached, ZMTP, mechanism, server key, let in or why not
+    #[command(after_help = operate::DOCTOR_HELP)]
+    Doctor(operate::DoctorArgs),
     /// Look at a policy file: who may connect, publish and subscribe
     #[command(subcommand)]
     Policy(evidence::PolicyCommand),

@@ -238,7 +238,7 @@ fn curve_backend(name: &str) -> Result<CurveBackend, UnknownBackend> {
     name.parse()
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
         .map_err(|_| "a number of seconds is needed".to_owned())?;

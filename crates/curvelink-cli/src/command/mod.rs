@@ -2,6 +2,7 @@
 
 mod completions;
 mod demo;
+mod doctor;
 mod export;
 mod init;
 mod key;
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Rep(args) => wait(reply::run(&args, dir)),
         Command::Verify(args) => verify::run(&args, dir),
         Command::Export(args) => export::run(&args),
+        Command::Doctor(args) => wait(doctor::run(&args, dir)),
         Command::Policy(command) => policy::run(&command),
         Command::Key(command) => key::run(command),
         Command::Completions { shell } => completions::run(shell),

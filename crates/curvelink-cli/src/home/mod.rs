@@ -128,6 +128,11 @@ impl Home {
             .map(Some)
     }
 
+    /// The keys of which the hub must have one.
+    pub(crate) fn hub_keys(&self) -> anyhow::Result<Vec<PublicKey>> {
+        Ok(vec![self.hub_key()?])
+    }
+
     /// The hub's public key, which clients demand of it.
     pub(crate) fn hub_key(&self) -> anyhow::Result<PublicKey> {
         key::curve_public(&self.config.hub.public_key).context("public_key of the hub")

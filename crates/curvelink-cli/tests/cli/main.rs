@@ -1,5 +1,6 @@
 //! Tests of the program from outside: what a shell sees.
 
+mod doctor;
 mod evidence;
 mod guide;
 mod hub;

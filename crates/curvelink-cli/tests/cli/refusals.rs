@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Run, Site, curvelink};
 
 /// Runs what must be over in less than two seconds.
-fn quickly(run: impl FnOnce() -> Run) -> Run {
+pub(crate) fn quickly(run: impl FnOnce() -> Run) -> Run {
     let start = Instant::now();
     let run = run();
     assert!(
@@ -21,7 +21,7 @@ fn quickly(run: impl FnOnce() -> Run) -> Run {
 }
 
 /// A server that is none of ZeroMQ's: it answers what it is sent, or nothing at all.
-fn foreign_server(answer: Option<&'static [u8]>) -> String {
+pub(crate) fn foreign_server(answer: Option<&'static [u8]>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {

@@ -127,6 +127,11 @@ pub(crate) trait Pattern: fmt::Debug + Send {
     fn topics(&self) -> usize {
         0
     }
+
+    /// The prefixes that one peer has (publishers).
+    fn subscriptions_of(&self, _pipe: PipeId) -> usize {
+        0
+    }
 }
 
 /// Why a message was not taken.

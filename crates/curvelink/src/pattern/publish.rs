@@ -301,6 +301,10 @@ impl Pattern for Publish {
     fn topics(&self) -> usize {
         self.subscriptions.len()
     }
+
+    fn subscriptions_of(&self, pipe: PipeId) -> usize {
+        self.subscriptions.of(pipe)
+    }
 }
 
 #[cfg(test)]

@@ -76,6 +76,11 @@ impl Subscriptions {
         self.trie.matching(topic, found);
     }
 
+    /// How many prefixes a peer has.
+    pub(super) fn of(&self, pipe: PipeId) -> usize {
+        self.of.get(&pipe).map_or(0, HashSet::len)
+    }
+
     /// How many distinct prefixes there are, over all peers.
     pub(super) const fn len(&self) -> usize {
         self.trie.len()

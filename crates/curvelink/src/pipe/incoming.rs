@@ -8,7 +8,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use curvelink_proto::{Message, Peer};
 
-use super::{Handed, PipeId, Served};
+use super::{Handed, PipeId, Served, Traffic};
 use crate::socket::core::{Core, Effect};
 use crate::sync::lock;
 
@@ -33,6 +33,8 @@ struct State {
     /// it is told in the order in which it was asked, whichever thread tells it.
     subscriptions: VecDeque<(bool, Bytes)>,
     octets: usize,
+    /// What was moved in, on the connection that is up now.
+    arrived: Traffic,
     max_messages: usize,
     conflated: u64,
     /// Messages of the batch that the socket swapped out last and has not served, as far as it
@@ -119,6 +121,7 @@ impl Incoming {
             return;
         }
         state.octets += octets;
+        state.arrived.count(room, octets);
         if state.queue.is_empty() && room == batch.len() {
             std::mem::swap(&mut state.queue, batch);
         } else {
@@ -202,7 +205,9 @@ impl Incoming {
             state.queue.clear();
             state.octets = 0;
         }
-        state.octets += message.octets();
+        let octets = message.octets();
+        state.octets += octets;
+        state.arrived.count(1, octets);
         state.queue.push_back(message);
     }
 
@@ -245,6 +250,16 @@ impl Incoming {
         state.held.messages = state.held.messages.saturating_sub(served.messages);
         state.held.octets = state.held.octets.saturating_sub(served.octets);
         state.tell_writer(self.max_octets)
+    }
+
+    /// What was moved in on the connection that is up now.
+    pub(crate) fn traffic(&self) -> Traffic {
+        lock(&self.state).arrived
+    }
+
+    /// Another connection is up.
+    pub(crate) fn count_anew(&self) {
+        lock(&self.state).arrived = Traffic::default();
     }
 
     /// Gives memory back: nothing comes for now.

@@ -18,7 +18,7 @@ use self::outgoing::Accepted;
 pub(crate) use self::outgoing::{Drive, Order, Outgoing};
 pub(crate) use self::slots::PipeId;
 use self::slots::Slots;
-pub use self::statistics::{Drops, Statistics, Traffic};
+pub use self::statistics::{Drops, LinkStatus, Statistics, Traffic};
 use crate::options::Options;
 use crate::socket::core::{Core, Effect};
 
@@ -67,6 +67,8 @@ struct Pipe {
     served: Served,
     /// Once the handshake is done, and until the link is lost.
     peer: Option<Arc<Peer>>,
+    /// When the peer's handshake was done.
+    since: Instant,
     /// Who sent what is in the queue and has no sender noted on it. It outlives the link.
     sender: Option<Arc<Peer>>,
     origin: Origin,
@@ -138,6 +140,31 @@ impl Pipe {
         effects.extend(self.incoming.take(&mut self.batch));
     }
 
+    /// A connection is up: what goes over it is counted from zero.
+    fn begin(&mut self) {
+        self.since = Instant::now();
+        self.incoming.count_anew();
+        if let Some(outgoing) = self.outgoing() {
+            outgoing.count_anew();
+        }
+    }
+
+    fn status(&self, subscriptions: usize) -> Option<LinkStatus> {
+        let sent = match self.outlet.as_ref()? {
+            Outlet::Link(outgoing) => outgoing.traffic(),
+            Outlet::Inproc { queue, .. } => queue.traffic(),
+        };
+        Some(LinkStatus {
+            peer: self.peer.clone()?,
+            since: self.since,
+            sent,
+            received: self.incoming.traffic(),
+            queued_to_peer: self.outgoing().map_or(0, |outgoing| outgoing.messages()),
+            queued_from_peer: self.waiting(),
+            subscriptions,
+        })
+    }
+
     fn conflated(&self) -> u64 {
         let outgoing = self.outgoing().map(|outgoing| outgoing.conflated());
         self.incoming.conflated() + outgoing.unwrap_or_default()
@@ -192,6 +219,7 @@ impl Pipes {
             batch: VecDeque::new(),
             served: Served::default(),
             peer: None,
+            since: Instant::now(),
             sender: None,
             origin,
             ending: false,
@@ -230,6 +258,9 @@ impl Pipes {
         let Some(pipe) = self.slots.get_mut(id) else {
             return;
         };
+        if peer.is_some() && pipe.peer.is_none() {
+            pipe.begin();
+        }
         if peer.is_some() {
             let earlier = std::mem::replace(&mut pipe.sender, peer.clone());
             if earlier.is_some() {
@@ -538,6 +569,14 @@ impl Pipes {
             statistics.dropped.conflated += pipe.conflated();
         }
         statistics
+    }
+
+    /// The links that are up; `subscriptions` gives how many each has made.
+    pub(crate) fn status(&self, subscriptions: impl Fn(PipeId) -> usize) -> Vec<LinkStatus> {
+        let pipes = self.slots.iter();
+        pipes
+            .filter_map(|(id, pipe)| pipe.status(subscriptions(id)))
+            .collect()
     }
 
     /// The queues to the links, for closing.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use curvelink_proto::{BATCH, Backlog, Message, Written};
 
+use super::Traffic;
 use crate::sync::lock;
 
 /// The queue between a socket and the session that writes to its peer. It outlives the session
@@ -26,6 +27,8 @@ struct State {
     /// Messages accepted and not yet written whole, those that the session has included.
     messages: usize,
     octets: usize,
+    /// What the session wrote whole, on the connection that is up now.
+    written: Traffic,
     conflated: u64,
     /// The first message that is not yet written is what the peer is greeted with.
     hello: bool,
@@ -229,6 +232,7 @@ impl Outgoing {
         let mut state = lock(&self.state);
         state.messages = state.messages.saturating_sub(written.messages);
         state.octets = state.octets.saturating_sub(written.octets);
+        state.written.count(written.messages, written.octets);
         state.hello &= written.messages == 0;
         let room = state.messages <= self.max_messages / 2 && state.octets <= self.max_octets / 2;
         if state.full && room {
@@ -236,6 +240,16 @@ impl Outgoing {
             return true;
         }
         false
+    }
+
+    /// What was written whole on the connection that is up now, counting subscriptions.
+    pub(crate) fn traffic(&self) -> Traffic {
+        lock(&self.state).written
+    }
+
+    /// Another connection is up.
+    pub(crate) fn count_anew(&self) {
+        lock(&self.state).written = Traffic::default();
     }
 
     /// Messages accepted and not yet written whole.

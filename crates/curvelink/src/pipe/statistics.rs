@@ -1,5 +1,10 @@
 //! What went through a socket, and what did not.
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use curvelink_proto::Peer;
+
 /// What a socket has sent, received and dropped since it was made, and what waits in it now.
 ///
 /// Numbers of one moment: taking them holds the socket's lock for as long as counting its pipes
@@ -17,6 +22,27 @@ pub struct Statistics {
     pub queued_from_peers: usize,
     /// Messages that were dropped, by reason.
     pub dropped: Drops,
+}
+
+/// One link that is up: who is at its other end, since when, and what went over it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LinkStatus {
+    /// The peer, as the policy knows it.
+    pub peer: Arc<Peer>,
+    /// When its handshake was done.
+    pub since: Instant,
+    /// Messages written to it since then, counting subscriptions, with what they take on the wire
+    /// before they are sealed. Over inproc, messages that arrived.
+    pub sent: Traffic,
+    /// Messages of it that arrived since then, received by the application or not.
+    pub received: Traffic,
+    /// Messages that wait to be written to it; 0 over inproc, where they wait at the receiver.
+    pub queued_to_peer: usize,
+    /// Messages of it that wait to be received.
+    pub queued_from_peer: usize,
+    /// Prefixes that it subscribes to (PUB, XPUB).
+    pub subscriptions: usize,
 }
 
 /// Messages, and the octets of their frames without framing.

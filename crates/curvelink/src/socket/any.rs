@@ -15,7 +15,7 @@ use crate::error::{
 };
 use crate::monitor::Monitor;
 use crate::options::Options;
-use crate::pipe::Statistics;
+use crate::pipe::{LinkStatus, Statistics};
 use crate::socket::core::{Core, Sent};
 use crate::socket::endpoints::Endpoints;
 use crate::socket::{Kind, Socket};
@@ -315,6 +315,13 @@ impl AnySocket {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.core().dropped()
+    }
+
+    /// The links that are up, as they are now: who is there since when, and what went over each.
+    /// Numbers of one moment, as those of [`statistics`](Self::statistics).
+    #[must_use]
+    pub fn links(&self) -> Vec<LinkStatus> {
+        self.core().links_now()
     }
 
     /// What went through the socket since it was made, what waits in it, and what was dropped why.

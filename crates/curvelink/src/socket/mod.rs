@@ -25,7 +25,7 @@ use crate::error::{
     TryRecvError, TrySendError,
 };
 use crate::monitor::Monitor;
-use crate::pipe::Statistics;
+use crate::pipe::{LinkStatus, Statistics};
 
 /// A socket of one kind: `Socket<Push>`, `Socket<Sub>`, … Cheap to clone: all clones are one
 /// socket, which is closed when the last is dropped.
@@ -149,6 +149,12 @@ impl<K: Kind> Socket<K> {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.any.dropped()
+    }
+
+    /// See [`AnySocket::links`].
+    #[must_use]
+    pub fn links(&self) -> Vec<LinkStatus> {
+        self.any.links()
     }
 
     /// See [`AnySocket::statistics`].

@@ -24,7 +24,7 @@ use crate::error::{ConnectError, RecvError, SendError, SubscribePeerError};
 use crate::monitor::Monitors;
 use crate::options::Options;
 use crate::pattern::{Pattern, Refused, pattern};
-use crate::pipe::{Origin, PipeId, Pipes, Statistics};
+use crate::pipe::{LinkStatus, Origin, PipeId, Pipes, Statistics};
 use crate::socket::endpoints::Book;
 use crate::socket::waiters::{Interest, Waiters};
 use crate::sync::lock;
@@ -194,6 +194,12 @@ impl Core {
 
     pub(crate) fn peers(&self) -> Vec<Arc<Peer>> {
         lock(&self.state).pipes.peers()
+    }
+
+    pub(crate) fn links_now(&self) -> Vec<LinkStatus> {
+        let state = lock(&self.state);
+        let pattern = &state.pattern;
+        state.pipes.status(|pipe| pattern.subscriptions_of(pipe))
     }
 
     pub(crate) fn dropped(&self) -> u64 {
