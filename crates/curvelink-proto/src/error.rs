@@ -138,6 +138,9 @@ pub enum ProtocolError {
     /// No greeting, no end of the handshake, or no sign of life in time.
     #[error("{0} took too long")]
     Timeout(&'static str),
+    /// The connection ended without the end of stream that the peer had announced.
+    #[error("the connection was cut: what the peer sent last may be missing")]
+    Truncated,
     /// The peer closed the connection before the handshake was done.
     #[error("the peer closed the connection {}", Closed(*reason))]
     ClosedEarly {
@@ -199,6 +202,7 @@ impl ProtocolError {
             },
             Self::NotAdmitted => Reason::Internal,
             Self::Timeout(_) => Reason::Timeout,
+            Self::Truncated => Reason::Truncated,
         }
     }
 }

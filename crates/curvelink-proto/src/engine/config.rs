@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::mechanism::{Mechanism, MechanismName};
 use crate::socket_type::SocketType;
-use crate::wire::metadata::{self, IDENTITY, SOCKET_TYPE};
+use crate::wire::metadata::{self, END_OF_STREAM, IDENTITY, SOCKET_TYPE};
 
 /// Octets of a SUBSCRIBE or CANCEL beside its prefix.
 const COMMAND_NAME: usize = 16;
@@ -68,7 +68,8 @@ impl EngineConfig {
     }
 
     /// Our metadata. As libzmq does it, only the types that are addressed by a routing id send
-    /// one, and they send it even if it is empty.
+    /// one, and they send it even if it is empty. The end of stream is announced where nobody on the
+    /// way can take the announcement out.
     pub(crate) fn metadata(&self) -> Bytes {
         let mut out = BytesMut::new();
         metadata::write(&mut out, SOCKET_TYPE, self.socket_type.name().as_bytes());
@@ -77,6 +78,9 @@ impl EngineConfig {
             SocketType::Req | SocketType::Dealer | SocketType::Router
         ) {
             metadata::write(&mut out, IDENTITY, &self.routing_id);
+        }
+        if self.mechanism.properties().confidential {
+            metadata::write(&mut out, END_OF_STREAM, b"1");
         }
         out.freeze()
     }

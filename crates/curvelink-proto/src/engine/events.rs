@@ -23,6 +23,9 @@ pub enum Event {
     Messages(VecDeque<Message>),
     /// The peer subscribes to a prefix (publishers only).
     Subscribe(Bytes),
+    /// The peer has closed its side on purpose, and all that it sent has come: the connection is
+    /// over.
+    End,
     /// The peer cancels one subscription to a prefix (publishers only).
     Cancel(Bytes),
 }

@@ -81,25 +81,34 @@ impl Engine {
 
     /// The verdict on [`Event::Authenticate`].
     pub(super) fn judge(&mut self, reply: ZapReply, now: Instant) -> Result<(), ProtocolError> {
-        let State::Authenticating(_) = self.state else {
+        if self.stage() != Stage::Admission || matches!(self.state, State::Closed(_)) {
             return Ok(());
-        };
+        }
         if let Some((_, what)) = self.deadline.filter(|(deadline, _)| now >= *deadline) {
             return Err(ProtocolError::Timeout(what));
         }
         if reply.status != ZapStatus::Admitted {
             return Err(self.deny(reply.status, reply.reason));
         }
-        let mut handshake = self.take_handshake()?;
         self.verdict = Some(reply);
-        let step = self.run(|cx| handshake.on_admitted(Admitted::by_policy(), cx));
-        self.take_step(handshake, step)
+        match mem::replace(&mut self.state, State::Closed(Stage::Admission)) {
+            State::Deciding(mut ready) => {
+                ready.admitted = Admitted::by_policy();
+                self.finish(*ready)
+            }
+            State::Authenticating(mut handshake) => {
+                let step = self.run(|cx| handshake.on_admitted(Admitted::by_policy(), cx));
+                self.take_step(handshake, step)
+            }
+            _ => Err(ProtocolError::NotAdmitted),
+        }
     }
 
     /// Tells the peer no, as far as it is to be told.
     fn deny(&mut self, status: ZapStatus, reason: Reason) -> ProtocolError {
         let code = status.code();
-        if self.config.on_deny == OnDeny::Error && status != ZapStatus::Temporary {
+        let told = self.config.on_deny == OnDeny::Error && status != ZapStatus::Temporary;
+        if told && !self.is_sealed_client() {
             let mut out = BytesMut::new();
             let plain = self.config.mechanism.name() == MechanismName::PLAIN;
             command::write_error(&mut out, code, plain);
@@ -111,10 +120,16 @@ impl Engine {
         }
     }
 
+    /// Whether the peer is ready, and takes sealed frames only, before the policy is asked about it.
+    fn is_sealed_client(&self) -> bool {
+        let mechanism = &self.config.mechanism;
+        mechanism.properties().confidential && !mechanism.as_server()
+    }
+
     fn take_handshake(&mut self) -> Result<Box<dyn Handshake>, ProtocolError> {
         let stage = self.stage();
         match mem::replace(&mut self.state, State::Closed(stage)) {
-            State::Handshake(handshake) | State::Authenticating(handshake) => Ok(handshake),
+            State::Handshake(handshake) => Ok(handshake),
             _ => Err(ProtocolError::NotAdmitted),
         }
     }
@@ -180,26 +195,52 @@ impl Engine {
         })
     }
 
+    /// A client in a ZAP domain asks about the server that has proven its key, as NULL asks in one
+    /// about everybody (RFC 27, "Overall Operation").
+    fn ask_about_server(&mut self, ready: Ready) -> Result<(), ProtocolError> {
+        let key = ready.key.ok_or(ProtocolError::NotAdmitted)?;
+        let request = self.request(Credentials::Curve(key), Some(&ready.metadata))?;
+        self.state = State::Deciding(Box::new(ready));
+        self.events.push(Event::Authenticate(request));
+        Ok(())
+    }
+
     fn finish(&mut self, ready: Ready) -> Result<(), ProtocolError> {
         let verdict = self.verdict.take();
         let mechanism = &self.config.mechanism;
         let decided = match ready.admitted.provenance() {
             Provenance::Policy => verdict.is_some(),
-            Provenance::ServerProven => !mechanism.as_server(),
+            Provenance::ServerProven if mechanism.as_server() => false,
+            Provenance::ServerProven if !self.config.zap_domain.is_empty() => {
+                return self.ask_about_server(ready);
+            }
+            Provenance::ServerProven => true,
             Provenance::Anyone => !mechanism.properties().asks_policy,
         };
         if !decided {
             return Err(ProtocolError::NotAdmitted);
         }
-        let peer = Arc::new(Peer {
+        match self.admit(&ready, verdict) {
+            Ok(peer) => self.begin_traffic(ready, Arc::new(peer)),
+            Err(error) => {
+                if self.is_sealed_client() {
+                    self.state = State::Deciding(Box::new(ready));
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer, if all that it says of itself is within its rights.
+    fn admit(&mut self, ready: &Ready, verdict: Option<ZapReply>) -> Result<Peer, ProtocolError> {
+        let sealer = ready.protection.as_ref().map(|both| &both.sealer);
+        let peer = Peer {
             address: self.address,
-            mechanism: mechanism.name(),
+            mechanism: self.config.mechanism.name(),
             key: ready.key,
             our_key: ready.our_key,
-            cipher: ready
-                .protection
-                .as_ref()
-                .and_then(|protection| protection.sealer.cipher()),
+            cipher: sealer.and_then(|sealer| sealer.cipher()),
             socket_type: self.socket_type(&ready.metadata)?,
             routing_id: routing_id(&ready.metadata)?,
             minor: self.minor,
@@ -207,10 +248,15 @@ impl Engine {
                 .as_ref()
                 .map_or(Rights::all(), |reply| reply.rights.clone()),
             name: verdict.map(|reply| reply.user_id),
-        });
-        if let Some(reason) = beyond_rights(&peer) {
-            return Err(self.deny(ZapStatus::Denied, reason));
+        };
+        match beyond_rights(&peer) {
+            Some(reason) => Err(self.deny(ZapStatus::Denied, reason)),
+            None => Ok(peer),
         }
+    }
+
+    fn begin_traffic(&mut self, ready: Ready, peer: Arc<Peer>) {
+        let awaits_end = ready.protection.is_some() && ready.metadata.announces_end();
         let (sealer, opener) = match ready.protection {
             Some(protection) => (Some(protection.sealer), Some(protection.opener)),
             None => (None, None),
@@ -222,9 +268,9 @@ impl Engine {
             peer,
             sealer,
             opener,
+            awaits_end,
         };
         debug_assert_eq!(self.stage(), Stage::Traffic);
-        Ok(())
     }
 
     fn socket_type(&self, metadata: &Metadata) -> Result<SocketType, ProtocolError> {

@@ -12,7 +12,7 @@ use crate::frame::Frame;
 use crate::mechanism::FrameFlags;
 use crate::message::Message;
 use crate::socket_type::SocketType;
-use crate::wire::command::{CANCEL, Command, PING, PONG, SUBSCRIBE};
+use crate::wire::command::{CANCEL, Command, END_OF_STREAM, PING, PONG, SUBSCRIBE};
 use crate::wire::frame_header::FrameHeader;
 
 /// The read buffer grows from the first to the second as reads fill it.
@@ -75,6 +75,11 @@ impl Inbound {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.octets().is_empty()
+    }
+
+    /// Whether all that was read is whole messages, parsed.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.is_empty() && self.partial.is_empty()
     }
 
     /// Octets of the message under way that are held.
@@ -332,6 +337,9 @@ impl Engine {
             let subscribe = command.is(SUBSCRIBE);
             let prefix = Bytes::copy_from_slice(command.body);
             self.take_subscription(subscribe, prefix)?;
+        } else if command.is(END_OF_STREAM) {
+            let is_empty = command.body.is_empty();
+            self.take_end(is_empty)?;
         }
         // PONG was a sign of life already; commands that nobody knows are ignored, as RFC 37 and
         // libzmq have it.

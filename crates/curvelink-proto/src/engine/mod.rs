@@ -1,5 +1,6 @@
 //! One ZMTP connection without the connection.
 
+mod close;
 pub(crate) mod config;
 mod events;
 mod handshake;
@@ -27,9 +28,9 @@ use crate::engine::inbound::Inbound;
 use crate::engine::outbound::{Form, Outbound, Written};
 use crate::entropy::Entropy;
 use crate::error::ProtocolError;
-use crate::event::{Reason, Refusal, Side, Stage};
+use crate::event::{Refusal, Side, Stage};
 use crate::keys::Fingerprint;
-use crate::mechanism::{Handshake, Opener, Sealer};
+use crate::mechanism::{Handshake, Opener, Ready, Sealer};
 use crate::message::Message;
 use crate::peer::{Peer, PeerAddress};
 use crate::rights::Rights;
@@ -47,14 +48,15 @@ use crate::zap::ZapReply;
 ///   [`handle_input`](Self::handle_input) after octets were added to
 ///   [`read_buf`](Self::read_buf), [`handle_verdict`](Self::handle_verdict),
 ///   [`handle_timeout`](Self::handle_timeout), [`handle_close`](Self::handle_close);
-/// * **commands** from the application: [`send`](Self::send);
+/// * **commands** from the application: [`send`](Self::send), [`close`](Self::close);
 /// * **`poll_*`**, the work that is left for the driver: [`poll_transmit`](Self::poll_transmit)
 ///   with [`advance_transmit`](Self::advance_transmit), [`poll_event`](Self::poll_event),
 ///   [`poll_timeout`](Self::poll_timeout).
 ///
 /// After any call of the second or third kind the driver polls transmit, event and timeout, in
 /// this order, until there is nothing left. After an error the engine takes no more input; what
-/// `poll_transmit` still shows (an ERROR command) may be written before the connection is closed.
+/// `poll_transmit` still shows (an ERROR command, the end of stream) may be written before the
+/// connection is closed; a driver that ends it of its own accord calls [`close`](Self::close) first.
 ///
 /// Memory is used again for as long as messages come and go: the driver gives emptied batches back
 /// with [`reuse`](Self::reuse), and calls [`rest`](Self::rest) once the link has been quiet.
@@ -67,7 +69,8 @@ use crate::zap::ZapReply;
 /// ```
 ///
 /// While `Authenticating`, nothing of the peer's is parsed and the deadline keeps running. Before
-/// `Ready`, frames are commands of at most 16 KiB.
+/// `Ready`, frames are commands of at most 16 KiB. With a ZAP domain, a client asks about the
+/// server that has proven its key too, on the way from its last step to `Ready`.
 ///
 /// The engine of a STREAM socket is `Ready` from the start, with a peer of whom nothing is known:
 /// what was read becomes messages of one frame, and of what is sent only the bodies are written.
@@ -107,10 +110,14 @@ enum State {
     Greeting,
     Handshake(Box<dyn Handshake>),
     Authenticating(Box<dyn Handshake>),
+    /// A client whose server has proven its key; the policy is asked about it.
+    Deciding(Box<Ready>),
     Ready {
         peer: Arc<Peer>,
         sealer: Option<Box<dyn Sealer>>,
         opener: Option<Box<dyn Opener>>,
+        /// The peer has announced, sealed, that it says when its stream ends.
+        awaits_end: bool,
     },
     Closed(Stage),
 }
@@ -120,7 +127,7 @@ impl State {
         match self {
             Self::Greeting => Stage::Greeting,
             Self::Handshake(_) => Stage::Handshake,
-            Self::Authenticating(_) => Stage::Admission,
+            Self::Authenticating(_) | Self::Deciding(_) => Stage::Admission,
             Self::Ready { .. } => Stage::Traffic,
             Self::Closed(stage) => *stage,
         }
@@ -200,7 +207,10 @@ impl Engine {
     /// after the end.
     #[must_use]
     pub const fn wants_input(&self) -> bool {
-        !matches!(self.state, State::Authenticating(_) | State::Closed(_))
+        matches!(
+            self.state,
+            State::Greeting | State::Handshake(_) | State::Ready { .. }
+        )
     }
 
     /// Whether octets that were read wait for the events before them to be taken: then
@@ -278,7 +288,7 @@ impl Engine {
                     return Ok(());
                 }
                 State::Ready { .. } => return self.parse_traffic(),
-                State::Authenticating(_) | State::Closed(_) => false,
+                State::Authenticating(_) | State::Deciding(_) | State::Closed(_) => false,
             };
             if !progress {
                 return Ok(());
@@ -336,31 +346,6 @@ impl Engine {
                 .push_control(PING, &ttl, sealer.as_deref_mut().map(|s| s as _))?;
         }
         Ok(())
-    }
-
-    /// Takes note that the peer has closed its side; gives the error that this means, or `None`
-    /// when a link that was ready simply ended.
-    pub fn handle_close(&mut self) -> Option<ProtocolError> {
-        let stage = self.stage();
-        let reason = match &self.state {
-            State::Greeting if self.inbound.is_empty() => Reason::NotZmtp,
-            State::Greeting | State::Authenticating(_) => Reason::Closed,
-            State::Handshake(handshake) => handshake.closed_early(),
-            State::Ready { .. } | State::Closed(_) => {
-                self.state = State::Closed(stage);
-                return None;
-            }
-        };
-        let error = ProtocolError::ClosedEarly { reason, stage };
-        self.close_on_error(Err(error)).err()
-    }
-
-    fn close_on_error(&mut self, result: Result<(), ProtocolError>) -> Result<(), ProtocolError> {
-        if result.is_err() {
-            self.state = State::Closed(self.stage());
-            self.deadline = None;
-        }
-        result
     }
 
     /// Hands messages over to be written. Before the handshake is done they are dropped: ask

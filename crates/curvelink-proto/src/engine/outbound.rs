@@ -76,6 +76,11 @@ impl Outbound {
         self.wire_octets
     }
 
+    /// Whether messages wait that were not written whole.
+    pub(super) fn holds_messages(&self) -> bool {
+        !self.plain.is_empty()
+    }
+
     /// Appends octets of the engine's own: greeting, handshake, ERROR.
     pub(crate) fn push_raw(&mut self, octets: Bytes) {
         if !octets.is_empty() {
@@ -241,8 +246,12 @@ impl Outbound {
     }
 
     /// Takes back every message that was not written whole, for another connection: the peer
-    /// cannot have had the end of a message that was cut, so it will not come twice.
+    /// cannot have had the end of a message that was cut, so it will not come twice. Where there is
+    /// none, what the engine itself has to say stays.
     pub(crate) fn take_unsent(&mut self) -> Backlog {
+        if !self.holds_messages() {
+            return Backlog::default();
+        }
         let taken = std::mem::take(self);
         let mut lengths = Runs::default();
         for Entry { plain, count, .. } in taken.entries {

@@ -19,6 +19,7 @@ impl Engine {
             peer,
             sealer: None,
             opener: None,
+            awaits_end: false,
         };
     }
 

@@ -77,6 +77,9 @@ reasons! {
     Temporary = "temporary",
     /// No handler, or it failed, was slow, or answered what RFC 27 does not allow (ZAP 500).
     HandlerError = "handler-error",
+    /// A sealed connection ended without the end of stream that the peer had announced: it was cut,
+    /// or the peer died, and what it sent last may be missing.
+    Truncated = "truncated",
     /// Too many connections or attempts.
     RateLimited = "rate-limited",
     /// The routing id belongs to a live peer.

@@ -9,6 +9,9 @@ pub(crate) const SUBSCRIBE: &str = "SUBSCRIBE";
 pub(crate) const CANCEL: &str = "CANCEL";
 pub(crate) const PING: &str = "PING";
 pub(crate) const PONG: &str = "PONG";
+/// Not of any RFC: the last frame of a sealed stream that its sender ends on purpose, without a
+/// body. Sent only to a peer that announced it too.
+pub(crate) const END_OF_STREAM: &str = "ENDOFSTREAM";
 
 /// What libzmq's PLAIN server and client take for the start of ERROR: its source spells the
 /// length prefix as a hexadecimal escape that swallows the first letter.

@@ -16,6 +16,10 @@ const RESERVED: [&str; 3] = ["User-Id", "Peer-Address", "__fd"];
 /// The property that names the socket's type.
 pub(crate) const SOCKET_TYPE: &str = "Socket-Type";
 
+/// The property by which a side announces that it says when its stream ends. An application's name
+/// as RFC 37 has them (R37-40): libzmq keeps it and does nothing with it.
+pub(crate) const END_OF_STREAM: &str = "X-End-Of-Stream";
+
 /// The property that asks for a routing id.
 pub(crate) const IDENTITY: &str = "Identity";
 
@@ -63,6 +67,12 @@ impl Metadata {
                 .any(|reserved| name.eq_ignore_ascii_case(reserved.as_bytes()))
         });
         Ok(Self(properties))
+    }
+
+    /// Whether the peer says when its stream ends.
+    pub(crate) fn announces_end(&self) -> bool {
+        self.property(END_OF_STREAM)
+            .is_some_and(|value| value == "1")
     }
 
     /// The value of a property.

@@ -71,9 +71,12 @@ impl Options {
 
     /// Whether a verdict is asked on each peer.
     pub(crate) fn asks_policy(&self) -> bool {
-        let security = &self.security;
-        let null = security.mechanism.name() == MechanismName::NULL;
-        security.mechanism.properties().asks_policy || !security.zap_domain.is_empty() && null
+        let mechanism = &self.security.mechanism;
+        let properties = mechanism.properties();
+        // NULL about everybody, a client about the server that has proven its key.
+        let null = mechanism.name() == MechanismName::NULL;
+        let in_a_domain = null || properties.confidential && !mechanism.as_server();
+        properties.asks_policy || in_a_domain && !self.security.zap_domain.is_empty()
     }
 
     /// Whether what is sent may be seen beyond this host: it is sealed, or the override was written.

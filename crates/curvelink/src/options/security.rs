@@ -53,7 +53,9 @@ impl Options {
     }
 
     /// The domain in questions to the policy, 0 to 255 octets. Default: empty. With a domain, NULL
-    /// asks the policy too (RFC 27, "Overall Operation").
+    /// asks the policy too (RFC 27, "Overall Operation"), and so does a CURVE client, about the key
+    /// that its server has proven: what the policy says of that key holds for what the server sends.
+    /// Then `connect` needs a policy as `bind` does.
     #[doc(alias = "ZMQ_ZAP_DOMAIN")]
     pub fn zap_domain(mut self, domain: &str) -> Self {
         self.security.zap_domain = Arc::from(domain);

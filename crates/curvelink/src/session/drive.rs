@@ -112,6 +112,7 @@ impl Session {
                 Event::Ready(peer) => self.welcome(peer)?,
                 Event::Messages(messages) => self.take_messages(messages),
                 Event::Subscribe(prefix) => self.take_subscription(true, &prefix)?,
+                Event::End => return Err(LinkEnd::Gone),
                 Event::Cancel(prefix) => self.take_subscription(false, &prefix)?,
                 _ => {}
             }

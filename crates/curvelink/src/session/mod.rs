@@ -172,6 +172,9 @@ impl Session {
             self.drop_queues(pipe);
         }
         self.report(&end);
+        if !matches!(end, LinkEnd::Gone) {
+            self.engine.close();
+        }
         if was_ready && let Some(pipe) = self.pipe {
             // Messages that were not written whole go out on the next connection, if there is one.
             self.queues.outgoing.give_back(self.engine.take_unsent());
@@ -196,16 +199,14 @@ impl Session {
         outcome
     }
 
-    /// Writes what the engine still has to say, but for messages whose time is over, then ends our
+    /// Writes what the engine itself still has to say (an ERROR, the end of stream), then ends our
     /// side of the stream. Octets that the peer has sent and nobody read would turn the close into
     /// a reset that can destroy what we wrote: they are read and dropped.
     async fn farewell(&mut self, end: &LinkEnd) -> std::io::Result<()> {
         if matches!(end, LinkEnd::Gone | LinkEnd::GaveWay | LinkEnd::Cut(_)) {
             return Ok(());
         }
-        if !matches!(end, LinkEnd::Closed) {
-            std::future::poll_fn(|cx| self.poll_flush(cx)).await?;
-        }
+        std::future::poll_fn(|cx| self.poll_flush(cx)).await?;
         self.stream.shutdown().await?;
         let mut dropped = vec![0; 4096];
         while self.stream.read(&mut dropped).await? > 0 {}

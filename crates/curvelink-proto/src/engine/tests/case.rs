@@ -10,6 +10,7 @@ use crate::mechanism::curve::{Curve, CurveBackend};
 use crate::mechanism::null::Null;
 use crate::mechanism::plain::Plain;
 use crate::socket_type::SocketType;
+use crate::wire::command::END_OF_STREAM;
 
 pub(super) const CLIENT: u8 = 0xc1;
 pub(super) const SERVER: u8 = 0x51;
@@ -93,6 +94,15 @@ impl Case {
 
     pub(super) fn is_sealed(&self) -> bool {
         self.name == "curve"
+    }
+
+    /// How many octets a side writes when it cuts a peer that is up: its sealed end of stream.
+    pub(super) fn farewell(&self) -> usize {
+        if self.is_sealed() {
+            2 + 33 + 1 + END_OF_STREAM.len()
+        } else {
+            0
+        }
     }
 
     pub(super) fn config(&self, role: Role, kind: SocketType) -> EngineConfig {

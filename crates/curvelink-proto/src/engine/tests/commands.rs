@@ -162,7 +162,7 @@ fn t24_a_verdict_that_nobody_asked_for_changes_nothing() {
 }
 
 /// What an engine that is ready makes of a command in clear.
-fn assert_traffic_table(side: &mut Side, name: &str, octets: &[u8], what: &str) {
+fn assert_traffic_table(case: &Case, side: &mut Side, name: &str, octets: &[u8], what: &str) {
     let clear = body(octets);
     let length = clear.len() - 1 - name.len();
     assert!(
@@ -172,7 +172,8 @@ fn assert_traffic_table(side: &mut Side, name: &str, octets: &[u8], what: &str) 
     let answer = side.sent();
     if name == "PING" && !(2..=18).contains(&length) {
         let reason = side.error.as_ref().expect(what).reason();
-        assert_eq!((reason, answer.len()), (Reason::Malformed, 0), "{what}");
+        let expected = (Reason::Malformed, case.farewell());
+        assert_eq!((reason, answer.len()), expected, "{what}");
     } else {
         assert_eq!(side.error, None, "{what}");
         assert_eq!(answer.is_empty(), name != "PING", "{what}");
@@ -188,9 +189,13 @@ fn t24_after_ready_only_ping_is_answered_and_nothing_starts_again() {
             let mut side = state.side(now);
             side.receive(&octets, now);
             if state.case.is_sealed() {
-                assert!(side.error.is_some() && side.sent().is_empty(), "{what}");
+                let farewell = state.case.farewell();
+                assert!(
+                    side.error.is_some() && side.sent().len() == farewell,
+                    "{what}"
+                );
             } else {
-                assert_traffic_table(&mut side, name, &octets, &what);
+                assert_traffic_table(&state.case, &mut side, name, &octets, &what);
             }
         }
     }
@@ -227,7 +232,7 @@ fn t24_commands_in_boxes_are_held_to_the_same_table() {
             let clear = body(&octets);
             speak(from, name, &clear[1 + name.len()..]);
             to.receive(&from.sent(), *now);
-            assert_traffic_table(to, name, &octets, &format!("{role:?} {name}"));
+            assert_traffic_table(&case, to, name, &octets, &format!("{role:?} {name}"));
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::engine::tests::case::{Case, Role};
 use crate::engine::tests::pair::{Pair, Side};
 use crate::engine::tests::transcript::{frame, frames};
 use crate::engine::tests::wire::Cut;
+use crate::error::ProtocolError;
 use crate::event::Reason;
 use crate::mechanism::testing::Seeded;
 use crate::message::Message;
@@ -242,16 +243,14 @@ fn t02_frames_of_another_connection_of_the_same_peers_are_noticed() {
     }
 }
 
-/// What CURVE cannot notice, said in its documentation: the end of the traffic is missing. Not
-/// even then does part of a message come out.
 #[test]
-fn traffic_that_is_cut_off_ends_with_a_whole_message() {
+fn t02_traffic_that_is_cut_off_ends_with_a_whole_message_and_is_noticed() {
     for from in Role::BOTH {
         let octets = Middle::new(from).frames.concat();
         for cut in 0..octets.len() {
             let mut side = Middle::new(from).deliver(&[octets[..cut].to_vec()], Cut::Whole);
             side.close();
-            assert_eq!(side.error, None);
+            assert_eq!(side.error, Some(ProtocolError::Truncated));
             assert_eq!(side.messages, messages()[..side.messages.len()], "{cut}");
         }
     }

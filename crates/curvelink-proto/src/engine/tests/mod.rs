@@ -18,6 +18,7 @@ mod reasons;
 mod rogue;
 mod splits;
 mod transcript;
+mod truncation;
 mod unsent;
 mod versions;
 mod vouch;

@@ -31,6 +31,8 @@ pub(super) struct Side {
     pub(super) messages: Vec<Message>,
     pub(super) subscriptions: Vec<(bool, Bytes)>,
     pub(super) error: Option<ProtocolError>,
+    /// The peer has said that its stream ends.
+    pub(super) ended: bool,
     /// All of it in words and in order, to compare two runs.
     pub(super) log: Vec<String>,
     /// Messages that were written whole.
@@ -53,6 +55,7 @@ impl Side {
             messages: Vec::new(),
             subscriptions: Vec::new(),
             error: None,
+            ended: false,
             log: Vec::new(),
             written: 0,
             inbox: VecDeque::new(),
@@ -97,6 +100,13 @@ impl Side {
         self.receive(&[], now);
     }
 
+    /// Ends the connection of this side's own accord; what it still says is [sent](Self::sent).
+    pub(super) fn leave(&mut self) {
+        self.engine.close();
+        assert!(!self.engine.wants_input());
+    }
+
+    /// The other side has closed.
     pub(super) fn close(&mut self) {
         let result = self.engine.handle_close().map_or(Ok(()), Err);
         self.fail(result);
@@ -150,6 +160,10 @@ impl Side {
                 }
                 Event::Subscribe(prefix) => self.note_subscription(true, prefix),
                 Event::Cancel(prefix) => self.note_subscription(false, prefix),
+                Event::End => {
+                    self.log.push("end".to_owned());
+                    self.ended = true;
+                }
             }
         }
         self.fail(result);

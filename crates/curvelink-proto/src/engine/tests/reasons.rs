@@ -110,6 +110,12 @@ fn late() -> Side {
     pair.server
 }
 
+fn cut_off() -> Side {
+    let mut side = Case::curve().up().server;
+    side.close();
+    side
+}
+
 fn mismatched() -> Side {
     let mut pair = Case::null().pair(SocketType::Push, SocketType::Pub);
     pair.drive();
@@ -175,6 +181,7 @@ fn all_endings() -> Vec<(Side, Reason, Stage, Who)> {
         us(lost_frame(), Nonce, Traffic),
         us(mismatched(), SocketType, Handshake),
         us(late(), Timeout, Greeting),
+        us(cut_off(), Truncated, Traffic),
         us(decided(ZapReply::deny(UnknownKey)), UnknownKey, Admission),
         us(
             limited(|it| it.socket_types = SocketTypes::NONE),
