@@ -36,6 +36,12 @@ pub enum KeyError {
     /// The same key twice where each must be another.
     #[error("the same key is given twice: leave one out")]
     Repeated,
+    /// More keys than are tried.
+    #[error("a client pins at most {most} server keys: leave out those that are no longer in use")]
+    TooMany {
+        /// How many there may be.
+        most: usize,
+    },
     /// The random generator failed.
     #[error("the operating system gave no random octets: no key was made")]
     Entropy,

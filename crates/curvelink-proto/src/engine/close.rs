@@ -54,7 +54,13 @@ impl Engine {
         let reason = match mem::replace(&mut self.state, State::Closed(stage)) {
             State::Greeting if self.inbound.is_empty() => Reason::NotZmtp,
             State::Greeting | State::Authenticating(_) | State::Deciding(_) => Reason::Closed,
-            State::Handshake(handshake) => handshake.closed_early(),
+            State::Handshake(handshake) => {
+                let reason = handshake.closed_early();
+                if reason == Reason::WrongServerKey {
+                    self.claimed = handshake.expected_key().map(|key| key.fingerprint());
+                }
+                reason
+            }
             State::Ready {
                 awaits_end: true, ..
             } => return Some(ProtocolError::Truncated),

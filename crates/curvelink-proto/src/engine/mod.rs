@@ -96,7 +96,8 @@ pub struct Engine {
     minor: u8,
     /// The policy's yes, from its verdict to the end of the handshake.
     verdict: Option<ZapReply>,
-    /// The peer's key as a verdict was asked on it: for events about a refusal.
+    /// The peer's key as a verdict was asked on it, or the one that it turned out not to have: for
+    /// events about a refusal.
     claimed: Option<Fingerprint>,
     inbound: Inbound,
     outbound: Outbound,

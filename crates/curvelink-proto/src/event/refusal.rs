@@ -18,7 +18,8 @@ pub struct Refusal {
     pub reason: Reason,
     /// The mechanism that this side demanded.
     pub mechanism: MechanismName,
-    /// The peer's long-term key, where the handshake had proven it.
+    /// The peer's long-term key, where the handshake had proven it; with
+    /// [`Reason::WrongServerKey`] on a client, the key that it tried and the server does not have.
     pub fingerprint: Option<Fingerprint>,
     /// The ZAP status, where a policy decided.
     pub status: Option<u16>,

@@ -19,6 +19,7 @@ pub(crate) mod testing;
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -128,6 +129,19 @@ pub trait Mechanism: fmt::Debug + Send + Sync + 'static {
 
     /// A fresh handshake for one connection.
     fn handshake(&self) -> Box<dyn Handshake>;
+
+    /// The same mechanism for the connections to one endpoint, where it learns something of the
+    /// server there that says nothing of others. Default: `None`, nothing is learnt.
+    fn for_endpoint(&self) -> Option<Arc<dyn Mechanism>> {
+        None
+    }
+
+    /// Takes note that the server did not have the key that the last handshake expected. Whether
+    /// another attempt is worth its while at once, because the next handshake expects another key.
+    /// Default: no.
+    fn try_next_key(&self) -> bool {
+        false
+    }
 }
 
 /// One connection's handshake.
@@ -168,6 +182,12 @@ pub trait Handshake: fmt::Debug + Send {
     /// a box that does not open, so the moment of closing is all that a client learns.
     fn closed_early(&self) -> Reason {
         Reason::Closed
+    }
+
+    /// The long-term key without which the peer cannot go on: what an event names when the peer
+    /// closes with [`Reason::WrongServerKey`]. Default: `None`.
+    fn expected_key(&self) -> Option<PublicKey> {
+        None
     }
 }
 

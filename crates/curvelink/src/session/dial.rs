@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use curvelink_proto::{
-    Endpoint, LinkEventKind, PeerAddress, Reason, Refusal, Side, Stage, StopCause,
+    Endpoint, EngineConfig, LinkEventKind, PeerAddress, Reason, Refusal, Side, Stage, StopCause,
 };
 
 use super::{Link, Outcome, Session};
@@ -32,6 +32,7 @@ pub(crate) fn spawn(
 ) {
     let dial = Dial {
         core: core.clone(),
+        config: config(core),
         name: Arc::from(endpoint.to_string()),
         endpoint,
         queues,
@@ -40,8 +41,20 @@ pub(crate) fn spawn(
     core.shared.spawn(dial.run(pipe));
 }
 
+/// The configuration of the connections to one endpoint: the socket's, unless the mechanism learns
+/// something of the server there.
+fn config(core: &Core) -> Arc<EngineConfig> {
+    let Some(mechanism) = core.engine.mechanism.for_endpoint() else {
+        return core.engine.clone();
+    };
+    let mut config = EngineConfig::clone(&core.engine);
+    config.mechanism = mechanism;
+    Arc::new(config)
+}
+
 struct Dial {
     core: Arc<Core>,
+    config: Arc<EngineConfig>,
     endpoint: Endpoint,
     name: Arc<str>,
     queues: Queues,
@@ -83,10 +96,14 @@ impl Dial {
                     if outcome.closed {
                         return StopCause::Asked;
                     }
-                    if let Some(cause) = stop.on_end(outcome.was_ready) {
+                    let next_key = outcome.wrong_server_key;
+                    if next_key && self.config.mechanism.try_next_key() {
+                        (SHORTEST, None)
+                    } else if let Some(cause) = stop.on_end(outcome.was_ready) {
                         return cause;
+                    } else {
+                        (pause.after_session(outcome, began.elapsed()), None)
                     }
-                    (pause.after_session(outcome, began.elapsed()), None)
                 }
             };
             self.emit(None, LinkEventKind::Retrying { after, error });
@@ -104,7 +121,8 @@ impl Dial {
             address,
         };
         let queues = self.queues.clone();
-        Session::new(self.core.clone(), stream, link, queues, Some(pipe))
+        let config = self.config.clone();
+        Session::new(self.core.clone(), config, stream, link, queues, Some(pipe))
     }
 
     fn emit(&self, address: Option<PeerAddress>, kind: LinkEventKind) {
@@ -236,6 +254,7 @@ mod tests {
             was_ready,
             refused,
             closed: false,
+            wrong_server_key: false,
         }
     }
 

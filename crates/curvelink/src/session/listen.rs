@@ -107,7 +107,14 @@ async fn serve(
     };
     core.emit(&link.endpoint, Some(link.address), LinkEventKind::Accepted);
     lock(&core.book).add_handshake(&queues.outgoing);
-    let session = Session::new(core.clone(), stream, link, queues, None);
+    let session = Session::new(
+        core.clone(),
+        core.engine.clone(),
+        stream,
+        link,
+        queues,
+        None,
+    );
     let session = session.holding(slot);
     core.shared.spawn(async {
         session.run().await;

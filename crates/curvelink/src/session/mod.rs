@@ -17,8 +17,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use curvelink_proto::{
-    BoxFuture, Engine, LinkEventKind, Message, OsEntropy, Peer, PeerAddress, ProtocolError, Reason,
-    Refusal, Side, Stage, ZapReply,
+    BoxFuture, Engine, EngineConfig, LinkEventKind, Message, OsEntropy, Peer, PeerAddress,
+    ProtocolError, Reason, Refusal, Side, Stage, ZapReply,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -106,12 +106,15 @@ pub(crate) struct Outcome {
     /// The peer said no in words, however unauthenticated.
     pub(crate) refused: bool,
     pub(crate) closed: bool,
+    /// The server does not have the key that this connection tried.
+    pub(crate) wrong_server_key: bool,
 }
 
 impl Session {
     /// On the heap, because each future that it passes through would have room for it.
     pub(crate) fn new(
         core: Arc<Core>,
+        config: Arc<EngineConfig>,
         stream: BoxStream,
         link: Link,
         queues: Queues,
@@ -121,7 +124,7 @@ impl Session {
         let entropy = Box::new(OsEntropy);
         let endpoint = link.endpoint.clone();
         Box::new(Self {
-            engine: Engine::new(core.engine.clone(), link.address, endpoint, entropy, now),
+            engine: Engine::new(config, link.address, endpoint, entropy, now),
             core,
             stream,
             link,
@@ -189,6 +192,10 @@ impl Session {
             was_ready,
             refused: matches!(end, LinkEnd::Protocol(ProtocolError::RefusedByPeer { .. })),
             closed: matches!(end, LinkEnd::Closed),
+            wrong_server_key: matches!(
+                end,
+                LinkEnd::Protocol(error) if error.reason() == Reason::WrongServerKey
+            ),
         };
         let (slot, outgoing) = (self.slot.take(), self.queues.outgoing.clone());
         tokio::select! {

@@ -15,6 +15,7 @@ use super::layout::{
     self, COOKIE, Fields, HELLO, INITIATE, PADDING, READY, SIGNATURE, VERSION, WELCOME,
 };
 use super::nacl::PairBox;
+use super::pins::Pins;
 use super::traffic::{self, Direction};
 use super::{received_key, transient_pair};
 
@@ -26,6 +27,8 @@ const INITIATE_COUNTER: u64 = HELLO_COUNTER + 1;
 #[derive(Debug)]
 pub(super) struct Client {
     keys: Arc<KeyPair>,
+    pins: Arc<Pins>,
+    /// S: the key among the pins that this connection tries.
     server: PublicKey,
     /// For the messages; without one the handshake does not begin.
     cipher: Result<Cipher, MechanismError>,
@@ -57,14 +60,15 @@ enum State {
 }
 
 impl Client {
-    pub(super) const fn new(
+    pub(super) fn new(
         keys: Arc<KeyPair>,
-        server: PublicKey,
+        pins: Arc<Pins>,
         cipher: Result<Cipher, MechanismError>,
     ) -> Self {
         Self {
             keys,
-            server,
+            server: pins.tried(),
+            pins,
             cipher,
             state: State::Start,
         }
@@ -106,6 +110,7 @@ impl Client {
         let clear = greeting
             .open_copy(&nonce, fields.rest())
             .ok_or(MechanismError::BadBox)?;
+        self.pins.proven(&self.server);
         let mut fields = Fields::exactly(32 + COOKIE, &clear, "WELCOME: its box")?;
         let server_transient = received_key(fields.take()?)?;
         let cookie: &[u8; COOKIE] = fields.take()?;
@@ -208,6 +213,10 @@ impl Handshake for Client {
     ) -> Result<Step, MechanismError> {
         self.state = State::Ended;
         Err(MechanismError::UnexpectedCommand)
+    }
+
+    fn expected_key(&self) -> Option<PublicKey> {
+        Some(self.server)
     }
 
     fn closed_early(&self) -> Reason {

@@ -28,6 +28,7 @@ mod client;
 mod forged;
 mod layout;
 pub(crate) mod nacl;
+mod pins;
 mod server;
 mod server_keys;
 #[cfg(test)]
@@ -39,13 +40,14 @@ pub use server_keys::ServerKeys;
 
 use std::sync::Arc;
 
-use crate::error::MechanismError;
+use crate::error::{KeyError, MechanismError};
 use crate::keys::{KeyPair, PublicKey};
 
 use super::{Handshake, HandshakeCx, Mechanism, MechanismName, Properties};
 
 use backend::Cipher;
 use client::Client;
+use pins::Pins;
 use server::Server;
 
 /// The CURVE mechanism: both sides prove who they are, and nobody on the way can read, change,
@@ -67,7 +69,7 @@ pub struct Curve {
 enum Role {
     Client {
         keys: Arc<KeyPair>,
-        server: PublicKey,
+        pins: Arc<Pins>,
     },
     Server {
         keys: ServerKeys,
@@ -76,16 +78,35 @@ enum Role {
 }
 
 impl Curve {
-    /// A client that proves `keys` and talks only to the owner of `server`.
+    /// A client that proves `keys` and talks only to the owner of `server`: the key that it pins.
     #[must_use]
     pub fn client(keys: KeyPair, server: PublicKey) -> Self {
         Self {
             role: Role::Client {
                 keys: Arc::new(keys),
-                server,
+                pins: Arc::new(Pins::new(server)),
             },
             backend: CurveBackend::default(),
         }
+    }
+
+    /// Lets a client's server be the owner of another key instead: the one that it will have, or had
+    /// a while ago. Up to 8 keys in all, tried in the order in which they are given.
+    ///
+    /// A connection tries one key, since the first command is sealed to it. A server that does not
+    /// have the key closes without a word; then the next connection follows at once with the next
+    /// key, and the usual waits begin when none was right. The one that was right is tried first from
+    /// then on, for each endpoint on its own. [`Peer::key`](crate::Peer::key) tells which it is.
+    ///
+    /// No effect on a server: see [`ServerKeys`].
+    ///
+    /// # Errors
+    /// [`KeyError::Repeated`] and [`KeyError::TooMany`].
+    pub fn or_server(mut self, next: PublicKey) -> Result<Self, KeyError> {
+        if let Role::Client { pins, .. } = &mut self.role {
+            *pins = Arc::new(pins.with(next)?);
+        }
+        Ok(self)
     }
 
     /// A server that proves `keys` and asks the policy about each client's key: a [`KeyPair`], or
@@ -147,13 +168,30 @@ impl Mechanism for Curve {
     fn handshake(&self) -> Box<dyn Handshake> {
         self.handshake_with(Cipher::new(self.backend))
     }
+
+    fn for_endpoint(&self) -> Option<Arc<dyn Mechanism>> {
+        let Role::Client { keys, pins } = &self.role else {
+            return None;
+        };
+        Some(Arc::new(Self {
+            role: Role::Client {
+                keys: Arc::clone(keys),
+                pins: Arc::new(pins.afresh()?),
+            },
+            backend: self.backend,
+        }))
+    }
+
+    fn try_next_key(&self) -> bool {
+        matches!(&self.role, Role::Client { pins, .. } if pins.next())
+    }
 }
 
 impl Curve {
     fn handshake_with(&self, cipher: Result<Cipher, MechanismError>) -> Box<dyn Handshake> {
         match &self.role {
-            Role::Client { keys, server } => {
-                Box::new(Client::new(Arc::clone(keys), *server, cipher))
+            Role::Client { keys, pins } => {
+                Box::new(Client::new(Arc::clone(keys), Arc::clone(pins), cipher))
             }
             Role::Server {
                 keys,
