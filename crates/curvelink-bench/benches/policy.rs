@@ -1,6 +1,7 @@
 //! How long the allow-list takes to decide about a key.
 
 use std::fmt::Write;
+use std::time::SystemTime;
 
 use curvelink_proto::{Credentials, MechanismName, PeerAddress, PublicKey, ZapRequest};
 use curvelink_zap::Policy;
@@ -41,9 +42,10 @@ fn decide(bencher: Bencher<'_, '_>, identities: usize, from: usize, admitted: bo
         })
         .collect();
     let mut requests = requests.iter().cycle();
+    let now = SystemTime::now();
     bencher.bench_local(|| {
         let request = requests.next().expect("a cycle");
-        let decision = policy.decide(black_box(request));
+        let decision = policy.decide(black_box(request), now).settle();
         assert_eq!(decision.is_admitted(), admitted);
     });
 }

@@ -182,6 +182,8 @@ impl SocketTypes {
 pub enum RoutingIds {
     /// Every one.
     All,
+    /// Every one but these, which belong to others.
+    Except(Arc<[Bytes]>),
     /// These; `None` or an empty list: none. The empty id, which asks for nothing, is always in.
     Listed(Option<Arc<[Bytes]>>),
 }
@@ -205,6 +207,7 @@ impl RoutingIds {
         id.is_empty()
             || match self {
                 Self::All => true,
+                Self::Except(ids) => ids.iter().all(|it| it != id),
                 Self::Listed(ids) => ids.as_deref().unwrap_or_default().iter().any(|it| it == id),
             }
     }
@@ -214,8 +217,10 @@ impl RoutingIds {
     pub fn cover(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::All, _) => true,
-            (Self::Listed(_), Self::All) => false,
-            (Self::Listed(_), Self::Listed(ids)) => {
+            (Self::Except(ours), Self::All) => ours.is_empty(),
+            (Self::Except(ours), Self::Except(theirs)) => ours.iter().all(|id| theirs.contains(id)),
+            (Self::Listed(_), Self::All | Self::Except(_)) => false,
+            (Self::Except(_) | Self::Listed(_), Self::Listed(ids)) => {
                 let ids = ids.as_deref().unwrap_or_default();
                 ids.iter().all(|id| self.contain(id))
             }
@@ -253,6 +258,11 @@ mod tests {
         two_ids.routing_ids = RoutingIds::listed([id(b"x"), id(b"y")]);
         let mut one_id = one();
         one_id.routing_ids = RoutingIds::listed([id(b"x")]);
+        let except = |ids: &[&'static [u8]]| {
+            let mut rights = one();
+            rights.routing_ids = RoutingIds::Except(ids.iter().map(|it| id(it)).collect());
+            rights
+        };
         vec![
             (Rights::all(), one()),
             (one(), Rights::none()),
@@ -262,7 +272,10 @@ mod tests {
             with(|it| it.routing_ids = RoutingIds::none()),
             with(|it| it.max_message = Some(1)),
             with(|it| it.rate = NonZeroU32::new(1)),
-            (two_ids, one_id),
+            (two_ids, one_id.clone()),
+            (one(), except(&[b"x"])),
+            (except(&[b"y"]), except(&[b"x", b"y"])),
+            (except(&[b"y"]), one_id),
         ]
     }
 
@@ -290,10 +303,13 @@ mod tests {
     #[test]
     fn a_routing_id_is_whole_and_the_empty_one_is_everybodys() {
         let ids = RoutingIds::listed([Bytes::from_static(b"worker")]);
+        let others = RoutingIds::Except([Bytes::from_static(b"worker")].into());
         assert!(ids.contain(b"worker") && ids.contain(b""));
+        assert!(!others.contain(b"worker") && others.contain(b""));
+        assert!(!others.cover(&ids) && !ids.cover(&others));
         for other in [&b"work"[..], b"worker1", b"Worker"] {
             assert!(!ids.contain(other) && !RoutingIds::none().contain(other));
-            assert!(RoutingIds::All.contain(other));
+            assert!(RoutingIds::All.contain(other) && others.contain(other));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use curvelink_proto::KeyError;
+use curvelink_proto::{EndpointError, KeyError};
 use thiserror::Error;
 
 /// The first mistake in a policy file: `config/zap.toml:12: what is wrong and what to do`.
@@ -70,8 +70,8 @@ pub enum Problem {
     /// Somebody else owns what decides who gets in.
     #[error("{0} belongs to another user: chown it to root or to the user that runs this")]
     Owner(&'static str),
-    /// Somebody else could read the passwords.
-    #[error("holds passwords and is readable by others: run chmod 600 on it")]
+    /// Somebody else could read the hashes of passwords, and try passwords against them.
+    #[error("holds password hashes and is readable by others: run chmod 600 on it")]
     Readable,
     /// More than 1 MiB.
     #[error("is larger than 1 MiB: is it a policy file?")]
@@ -124,9 +124,83 @@ pub enum Problem {
     /// A PLAIN user name outside the grammar.
     #[error("a PLAIN user name has 1 to 255 octets and no control characters: choose another")]
     Username,
-    /// A PLAIN password that cannot be one.
-    #[error("a PLAIN password has 1 to 255 octets: choose another")]
-    Password,
+    /// A password in clear.
+    #[error(
+        "a password must not stand in the file: write password_hash, with the line that \
+         `curvelink policy password` prints"
+    )]
+    ClearPassword,
+    /// A PLAIN user without a password.
+    #[error(
+        "this user has no password_hash: write the line that `curvelink policy password` prints"
+    )]
+    PasswordMissing,
+    /// A password hash that is none.
+    #[error(
+        "a password_hash is one line $argon2id$v=19$m=...,t=...,p=...$salt$hash: \
+         write what `curvelink policy password` prints"
+    )]
+    PasswordHash,
+    /// A password hash that is too cheap or too dear.
+    #[error(
+        "a password_hash has m of 8192 to 262144 KiB, t of 1 to 16 and p of 1 to 4: \
+         write what `curvelink policy password` prints"
+    )]
+    PasswordHashCost,
+    /// A time that depends on where it is read.
+    #[error("a time has a date and an offset: write it as in 2026-11-01T00:00:00Z")]
+    LocalTime,
+    /// A key that is never valid.
+    #[error("not_before must be earlier than not_after: correct one of the two")]
+    TimeOrder,
+    /// A source that is none.
+    #[error(
+        "an entry of sources is a network (10.0.0.0/8, 2001:db8::/32), an address, \
+         \"ipc\" or \"ipc:uid=1000\": correct it"
+    )]
+    Source,
+    /// A network that is not what it says.
+    #[error("this source has bits behind its prefix, or is IPv4 in another form: write {0}")]
+    SourceForm(String),
+    /// An endpoint that is none.
+    #[error("{0}")]
+    Endpoint(EndpointError),
+    /// An endpoint by which no peer can come.
+    #[error(
+        "an entry of endpoints is one that peers come by, with its port or path: tcp://HOST:PORT \
+         or ipc://PATH; of inproc nobody is asked"
+    )]
+    EndpointForm,
+    /// A type of socket that does not exist.
+    #[error(
+        "an entry of patterns is REQ, REP, DEALER, ROUTER, PUB, SUB, XPUB, XSUB, PUSH, PULL or \
+         PAIR: correct it"
+    )]
+    Pattern,
+    /// One routing id of two identities.
+    #[error(
+        "the same routing id stands on line {0} already: it belongs to one identity, so remove \
+         one of the two"
+    )]
+    RoutingIdTwice(usize),
+    /// A size outside the grammar.
+    #[error(
+        "a size is a number of octets from 1, or a text as in \"4 MiB\" (B, KiB, MiB, GiB): \
+         leave {0} out to set none"
+    )]
+    Size(&'static str),
+    /// A rate outside the range.
+    #[error(
+        "a rate is a whole number of messages per second, from 1 to 4294967295: \
+         leave {0} out to set none"
+    )]
+    Rate(&'static str),
+    /// A duration outside the grammar.
+    #[error(
+        "a duration is a text as in \"12h\" (s, m, h, d), from 1s to 3650d: \
+         leave {0} out to set none"
+    )]
+    Duration(&'static str),
     /// A list without entries.
     #[error("{0} = [] allows nothing: leave {0} out to say so, or list something")]
     EmptyList(&'static str),
@@ -145,7 +219,7 @@ pub enum Problem {
          write {0} = \"everything\" if all is meant, or list names"
     )]
     Wildcard(&'static str),
-    /// A domain or topic outside the grammar.
+    /// A domain, topic or routing id outside the grammar.
     #[error(
         "an entry of {0} has 1 to 255 octets, no control characters and no white space \
          at its ends: correct it"

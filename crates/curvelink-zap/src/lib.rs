@@ -15,7 +15,7 @@
 //! [`explain()`] and [`lints()`] answer an operator's questions with the same code, offline.
 //!
 //! ```
-//! use std::sync::Arc;
+//! use std::time::SystemTime;
 //!
 //! use curvelink_proto::{Credentials, MechanismName, PeerAddress, PublicKey, ZapRequest};
 //! use curvelink_zap::Policy;
@@ -33,29 +33,43 @@
 //! let key = PublicKey::from_z85("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID")?;
 //! let ask = |domain| {
 //!     let who = Credentials::Curve(key);
-//!     ZapRequest::new(domain, PeerAddress::Inproc, MechanismName::CURVE, who)
+//!     let request = ZapRequest::new(domain, PeerAddress::Inproc, MechanismName::CURVE, who);
+//!     policy.decide(&request, SystemTime::now()).settle()
 //! };
-//! assert!(policy.decide(&ask("findings")).is_admitted());
-//! assert!(!policy.decide(&ask("payroll")).is_admitted());
+//! assert!(ask("findings").is_admitted());
+//! assert!(!ask("payroll").is_admitted());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod changed;
 mod decision;
+mod doors;
+mod endpoint;
 mod error;
 mod explain;
 mod file;
 mod handler;
+mod identity;
 mod lint;
 mod open;
 mod owned_file;
+#[allow(dead_code, reason = "for lints")]
 mod password;
 mod policy;
 mod sign_key;
+#[allow(dead_code, reason = "for lints and differences of policies")]
+mod source;
+#[allow(dead_code, reason = "for lints and differences of policies")]
+mod unit;
+mod worker;
 
-pub use decision::Decision;
+pub use decision::{Decision, Outcome, PasswordCheck};
 pub use error::{PolicyError, Problem};
 pub use explain::{Answer, Explanation, Question, Who, explain};
 pub use handler::PolicyHandler;
+pub use identity::{DatedKey, Grant, Identity, Limit, Scope, User};
 pub use lint::{Lint, LintKind, lints};
 pub use owned_file::{FileProblem, OwnedFile};
-pub use policy::{Grant, Identity, Policy, Scope};
+pub use password::PasswordHash;
+pub use policy::Policy;
+pub use source::{Network, Source};

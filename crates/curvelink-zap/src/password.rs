@@ -1,75 +1,179 @@
-//! PLAIN passwords at rest in memory.
+//! PLAIN passwords at rest: Argon2id hashes, in the one line of the PHC form.
 
 use std::fmt;
 
-use curvelink_proto::Password;
-use subtle::{Choice, ConstantTimeEq};
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use curvelink_proto::{Entropy, EntropyError, Password};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// What PLAIN can carry (RFC 24).
-pub(crate) const MAX_OCTETS: usize = 255;
+use crate::error::Problem;
+use crate::source::number;
 
-/// A password in a block of fixed size, its length last: comparing two blocks tells nothing of
-/// either's length. Wiped when dropped, not shown.
-pub(crate) struct StoredPassword(Box<Zeroizing<[u8; MAX_OCTETS + 1]>>);
-
-impl StoredPassword {
-    /// Takes up to 255 octets.
-    pub(crate) fn new(octets: &[u8]) -> Option<Self> {
-        let mut block = Box::new(Zeroizing::new([0; MAX_OCTETS + 1]));
-        let (text, length) = block.split_at_mut(MAX_OCTETS);
-        text.get_mut(..octets.len())?.copy_from_slice(octets);
-        length.copy_from_slice(&[u8::try_from(octets.len()).ok()?]);
-        Some(Self(block))
-    }
-
-    /// Something to compare with where there is no password; a match with it means nothing.
-    pub(crate) fn decoy() -> Self {
-        Self(Box::new(Zeroizing::new([0xff; MAX_OCTETS + 1])))
-    }
-
-    /// Whether a peer's password is this one.
-    pub(crate) fn matches(&self, presented: &Password) -> bool {
-        let block = Self::new(presented.expose_octets());
-        let fits = Choice::from(u8::from(block.is_some()));
-        let block = block.unwrap_or_else(Self::decoy);
-        (fits & self.0.as_slice().ct_eq(block.0.as_slice())).into()
-    }
+/// The hash of a password: Argon2id (RFC 9106), as `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`.
+///
+/// Whoever has it can try passwords against it, so it is a secret of a lesser kind: `Debug` does
+/// not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash {
+    cost: Cost,
+    salt: Vec<u8>,
+    hash: Vec<u8>,
 }
 
-impl fmt::Debug for StoredPassword {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StoredPassword(..)")
-    }
+/// What one look at a password costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cost {
+    /// Memory, KiB.
+    memory: u32,
+    /// Passes over it.
+    passes: u32,
+    /// Lanes: how many processors could share the work. Here one does all of it.
+    lanes: u32,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What [`PasswordHash::new`] asks for: about 25 ms and 19 MiB for each look.
+const USUAL: Cost = Cost {
+    memory: 19 * 1024,
+    passes: 2,
+    lanes: 1,
+};
 
-    #[test]
-    fn a_password_matches_itself_alone() {
-        let longest = [7; MAX_OCTETS];
-        let all: [&[u8]; 6] = [b"", b"a", b"a\0", b"b", &longest, &longest[..254]];
-        for one in all {
-            for other in all {
-                let stored = StoredPassword::new(one).unwrap();
-                assert_eq!(stored.matches(&Password::new(other)), one == other);
-            }
+/// The least memory, KiB. With less, a stolen file is a list of passwords.
+const MIN_MEMORY: u32 = 8 * 1024;
+/// The most memory, KiB, passes and lanes: whoever connects makes us spend them.
+const MAX: Cost = Cost {
+    memory: 256 * 1024,
+    passes: 16,
+    lanes: 4,
+};
+/// KiB times passes below which a hash is called weak: `m=19456,t=2` is above it, `m=12288,t=3` at it.
+const WEAK: u64 = 36 * 1024;
+
+const SALT: std::ops::RangeInclusive<usize> = 8..=64;
+const HASH: std::ops::RangeInclusive<usize> = 16..=64;
+
+impl PasswordHash {
+    /// Hashes a password with a salt of its own. Takes about 25 ms and 19 MiB.
+    ///
+    /// # Errors
+    /// [`EntropyError`] when there are no random octets to be had.
+    pub fn new(password: &Password, entropy: &mut dyn Entropy) -> Result<Self, EntropyError> {
+        let mut salt = vec![0; 16];
+        entropy.fill(&mut salt)?;
+        let cost = USUAL;
+        let hash = cost.hash(password, &salt, 32);
+        let hash = hash.map(|hash| hash.to_vec()).unwrap_or_default();
+        Ok(Self { cost, salt, hash })
+    }
+
+    /// Reads the one line that [`Display`](fmt::Display) writes.
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        let fields: Vec<&str> = text.split('$').collect();
+        let ["", "argon2id", "v=19", cost, salt, hash] = fields[..] else {
+            return Err(Problem::PasswordHash);
+        };
+        let cost = Cost::parse(cost).ok_or(Problem::PasswordHash)?;
+        let (salt, hash) = (octets(salt, SALT)?, octets(hash, HASH)?);
+        if !cost.is_bearable() {
+            return Err(Problem::PasswordHashCost);
+        }
+        Ok(Self { cost, salt, hash })
+    }
+
+    /// A hash that costs as much and that no password has.
+    pub(crate) fn decoy(&self) -> Self {
+        Self {
+            // No password fits an empty hash.
+            hash: Vec::new(),
+            ..self.clone()
         }
     }
 
-    #[test]
-    fn more_than_plain_can_carry_matches_nothing() {
-        let long = Password::new([0xff; MAX_OCTETS + 1]);
-        assert!(StoredPassword::new(long.expose_octets()).is_none());
-        assert!(!StoredPassword::decoy().matches(&long));
-        assert!(!StoredPassword::new(b"a").unwrap().matches(&long));
+    /// Whether it is the hash of this password. Takes as long as its cost says; the comparison
+    /// afterwards takes the same time whatever it finds.
+    pub(crate) fn matches(&self, password: &Password) -> bool {
+        let length = self.hash.len().max(*HASH.start());
+        let found = self.cost.hash(password, &self.salt, length);
+        found.is_some_and(|found| found.ct_eq(&self.hash).into())
     }
 
-    #[test]
-    fn t20_debug_shows_no_password() {
-        let stored = StoredPassword::new(b"hunter2").unwrap();
-        assert_eq!(format!("{stored:?}"), "StoredPassword(..)");
+    /// Whether somebody who has the file could try many passwords.
+    pub(crate) fn is_weak(&self) -> bool {
+        self.cost.work() < WEAK
+    }
+
+    /// What one look costs.
+    pub(crate) const fn cost(&self) -> Cost {
+        self.cost
+    }
+}
+
+fn octets(text: &str, lengths: std::ops::RangeInclusive<usize>) -> Result<Vec<u8>, Problem> {
+    let decoded = STANDARD_NO_PAD.decode(text).ok();
+    decoded
+        .filter(|octets| lengths.contains(&octets.len()))
+        .ok_or(Problem::PasswordHash)
+}
+
+impl Cost {
+    fn parse(text: &str) -> Option<Self> {
+        let fields: Vec<&str> = text.split(',').collect();
+        let [memory, passes, lanes] = fields[..] else {
+            return None;
+        };
+        Some(Self {
+            memory: number(memory.strip_prefix("m=")?)?,
+            passes: number(passes.strip_prefix("t=")?)?,
+            lanes: number(lanes.strip_prefix("p=")?)?,
+        })
+    }
+
+    const fn is_bearable(self) -> bool {
+        MIN_MEMORY <= self.memory
+            && self.memory <= MAX.memory
+            && 1 <= self.passes
+            && self.passes <= MAX.passes
+            && 1 <= self.lanes
+            && self.lanes <= MAX.lanes
+    }
+
+    /// KiB that one look writes: its time, as far as it can be told beforehand.
+    pub(crate) const fn work(self) -> u64 {
+        self.memory as u64 * self.passes as u64
+    }
+
+    /// `None` for parameters that Argon2 does not know, of which a read or made hash has none.
+    fn hash(self, password: &Password, salt: &[u8], length: usize) -> Option<Zeroizing<Vec<u8>>> {
+        let params = Params::new(self.memory, self.passes, self.lanes, Some(length)).ok()?;
+        let mut out = Zeroizing::new(vec![0; length]);
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into(password.expose_octets(), salt, &mut out)
+            .ok()?;
+        Some(out)
+    }
+}
+
+/// The line for `password_hash`.
+impl fmt::Display for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Cost {
+            memory,
+            passes,
+            lanes,
+        } = self.cost;
+        let [salt, hash] = [&self.salt, &self.hash].map(|octets| STANDARD_NO_PAD.encode(octets));
+        write!(
+            f,
+            "$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${hash}"
+        )
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(..)")
     }
 }

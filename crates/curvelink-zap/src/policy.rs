@@ -4,39 +4,57 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use curvelink_proto::{Password, PublicKey, Rights, Topics};
+use curvelink_proto::{PeerAddress, PublicKey};
 
+use crate::doors::Doors;
 use crate::error::PolicyError;
-use crate::password::StoredPassword;
+use crate::identity::{DatedKey, Identity, User};
+use crate::password::PasswordHash;
 use crate::{file, open};
 
-/// Who may connect, where, and what they may publish and subscribe.
+/// Who may connect, from where, and what they may publish and subscribe.
 ///
-/// Every value is valid: at least one identity, no key or user twice, no weak key. A policy does
-/// not change; to change one, read the file again and [`replace`](crate::PolicyHandler::replace).
+/// Every value is valid: at least one identity, no key, user or routing id twice, no weak key. A
+/// policy does not change; to change one, read the file again and
+/// [`replace`](crate::PolicyHandler::replace).
 ///
 /// A lookup costs one hash, whatever the number of identities. The hash is keyed afresh in each
 /// policy, so its time tells nothing about listed keys; what a lookup does tell, that the asker's
-/// own proven key is listed, the verdict tells as well. Passwords are compared in constant time.
+/// own proven key is listed, the verdict tells as well. A password costs as much to check whether
+/// its user is listed or not.
 #[derive(Debug)]
 pub struct Policy {
     pub(crate) file: Arc<str>,
+    pub(crate) digest: [u8; 32],
     pub(crate) identities: BTreeMap<Arc<str>, Arc<Identity>>,
-    pub(crate) keys: HashMap<PublicKey, Arc<Identity>>,
-    pub(crate) users: HashMap<Box<[u8]>, User>,
-    pub(crate) decoy: StoredPassword,
+    pub(crate) keys: HashMap<PublicKey, Credential>,
+    pub(crate) users: HashMap<Box<[u8]>, Credential>,
+    /// What the password of a user who is not listed is compared with; `None` where no user is.
+    pub(crate) decoy: Option<Arc<PasswordHash>>,
+    pub(crate) doors: Doors,
 }
 
-#[derive(Debug)]
-pub(crate) struct User {
+/// One of an identity's keys or users: which, is a place in its list.
+#[derive(Clone, Debug)]
+pub(crate) struct Credential {
     pub(crate) identity: Arc<Identity>,
-    pub(crate) password: StoredPassword,
+    pub(crate) index: usize,
+}
+
+impl Credential {
+    pub(crate) fn key(&self) -> Option<&DatedKey<PublicKey>> {
+        self.identity.curve.get(self.index)
+    }
+
+    pub(crate) fn user(&self) -> Option<&User> {
+        self.identity.users.get(self.index)
+    }
 }
 
 impl Policy {
     /// Reads a policy from text; `name` stands for the file in errors and explanations.
     ///
-    /// Reads passwords too: that nobody else can read the text is the caller's care.
+    /// Reads hashes of passwords too: that nobody else can read the text is the caller's care.
     ///
     /// # Errors
     /// The first mistake in the file, with its line: see [`Problem`](crate::Problem). A text of
@@ -51,8 +69,8 @@ impl Policy {
     /// directory above must therefore belong to this process's effective user or to root; the
     /// file and its directory must not be writable by group or others, the directories above not
     /// by others (sticky directories, such as `/tmp`, may be). Symbolic links are followed if
-    /// they, and where they lead, keep the same rules. A file with passwords must not be readable
-    /// by group and others either. Modes are those of the opened file, not of its name.
+    /// they, and where they lead, keep the same rules. A file with hashes of passwords must not be
+    /// readable by group and others either. Modes are those of the opened file, not of its name.
     ///
     /// # Errors
     /// As [`from_toml`](Self::from_toml), and whatever of the above does not hold.
@@ -75,6 +93,12 @@ impl Policy {
         &self.file
     }
 
+    /// The SHA-256 of the file's octets: which version of it is in force, for records.
+    #[must_use]
+    pub const fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
     /// The identity of a name.
     #[must_use]
     pub fn identity(&self, name: &str) -> Option<&Arc<Identity>> {
@@ -86,119 +110,31 @@ impl Policy {
         self.identities.values()
     }
 
-    /// The identity that owns a CURVE key.
+    /// The identity that owns a CURVE key, whenever the key counts.
     #[must_use]
     pub fn identity_of_key(&self, key: &PublicKey) -> Option<&Arc<Identity>> {
-        self.keys.get(key)
+        self.keys.get(key).map(|credential| &credential.identity)
     }
 
     /// The identity that a PLAIN user belongs to; says nothing about a password.
     #[must_use]
     pub fn identity_of_user(&self, username: &[u8]) -> Option<&Arc<Identity>> {
-        self.users.get(username).map(|user| &user.identity)
-    }
-
-    /// The identity that a PLAIN user has proven. An unlisted user costs a comparison too, so
-    /// that time does not tell who is listed.
-    pub(crate) fn prove_user(
-        &self,
-        username: &[u8],
-        password: &Password,
-    ) -> Option<&Arc<Identity>> {
         let user = self.users.get(username);
-        let expected = user.map_or(&self.decoy, |user| &user.password);
-        let proven = expected.matches(password);
-        user.filter(|_| proven).map(|user| &user.identity)
-    }
-}
-
-/// One entry of the file: a name, what proves it, what it may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Identity {
-    /// The name: 1 to 64 of `a-z 0-9 . _ -`, a letter or digit first. The ZAP user id.
-    pub name: Arc<str>,
-    /// The line of the file on which it begins.
-    pub line: usize,
-    /// Its CURVE public keys.
-    pub curve: Vec<PublicKey>,
-    /// Its Ed25519 public keys, for the signatures of its messages. Not one is of small order;
-    /// that each is a point of the curve, the verifier checks.
-    pub sign: Vec<[u8; 32]>,
-    /// Its PLAIN user names.
-    pub users: Vec<String>,
-    /// The ZAP domains that it may enter: exact names.
-    pub domains: Grant,
-    /// The topics that it may publish: prefixes.
-    pub publish: Grant,
-    /// The topics that it may subscribe to: prefixes.
-    pub subscribe: Grant,
-    /// Whether it may hand on messages that other identities signed.
-    pub relay: bool,
-}
-
-impl Identity {
-    /// Its rights on a link.
-    #[must_use]
-    pub fn rights(&self) -> Rights {
-        Rights::new(self.publish.topics(), self.subscribe.topics())
-    }
-}
-
-/// One setting that allows something, and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Grant {
-    /// What is allowed.
-    pub scope: Scope,
-    /// The line of the setting, or of its identity where it was left out.
-    pub line: usize,
-}
-
-/// What a setting allows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(
-    clippy::exhaustive_enums,
-    reason = "a reader must be able to match it whole"
-)]
-pub enum Scope {
-    /// Nothing: the setting was left out.
-    Nothing,
-    /// The literal word `"everything"`.
-    Everything,
-    /// What is listed, in the file's order: exact names of domains, prefixes of topics. At least
-    /// one, none of them empty.
-    Listed(Vec<String>),
-}
-
-impl Grant {
-    /// Whether a domain is allowed. A socket without a domain has the empty one, which no list
-    /// can name: only `"everything"` allows it.
-    #[must_use]
-    pub fn allows_domain(&self, domain: &str) -> bool {
-        match &self.scope {
-            Scope::Nothing => false,
-            Scope::Everything => true,
-            Scope::Listed(domains) => domains.iter().any(|listed| listed == domain),
-        }
+        user.map(|credential| &credential.identity)
     }
 
-    /// The topics, as links check them.
+    /// Whether anybody who may enter the domain could come from this address: a no is certain, a
+    /// yes promises nothing. Costs one hash and a look at each distinct source of the domain.
     #[must_use]
-    pub fn topics(&self) -> Topics {
-        match &self.scope {
-            Scope::Nothing => Topics::none(),
-            Scope::Everything => Topics::All,
-            Scope::Listed(prefixes) => {
-                Topics::under(prefixes.iter().map(|prefix| prefix.clone().into_bytes()))
-            }
-        }
+    pub fn admits_address(&self, domain: &str, address: &PeerAddress) -> bool {
+        self.doors.admit(domain, address)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Scope;
 
     const FILE: &str = r#"
 version = 1
@@ -213,8 +149,8 @@ publish = ["findings/", "metrics."]
 
 [identities.alice]
 plain = [
-    { username = "alice", password = "hunter2" },
-    { username = "al", password = "hunter2" },
+    { username = "alice", password_hash = "$argon2id$v=19$m=8192,t=1,p=1$c2FsdC1vZi1zaWVtLTAwMA$6DmxWyjUPI0v/bswyANTNndgFJw3HQx6m7D5PANveLA" },
+    { username = "al", password_hash = "$argon2id$v=19$m=8192,t=1,p=1$c2FsdC1vZi1zaWVtLTAwMA$6DmxWyjUPI0v/bswyANTNndgFJw3HQx6m7D5PANveLA" },
 ]
 domains = "everything"
 subscribe = "everything"
@@ -239,7 +175,7 @@ relay = true
             (scanner.line, scanner.curve.len(), scanner.relay),
             (3, 2, false)
         );
-        assert_eq!(scanner.sign[0][..4], [0xd7, 0x5a, 0x98, 0x01]);
+        assert_eq!(scanner.sign[0].key[..4], [0xd7, 0x5a, 0x98, 0x01]);
         assert_eq!(
             (
                 scanner.domains.line,
@@ -254,8 +190,12 @@ relay = true
 
         let alice = policy.identity("alice").unwrap();
         assert_eq!(
-            (&alice.users[..], alice.relay),
-            (&["alice".to_owned(), "al".to_owned()][..], true)
+            (
+                &alice.users[0].username[..],
+                &alice.users[1].username[..],
+                alice.relay
+            ),
+            ("alice", "al", true)
         );
         assert_eq!(alice.domains.scope, Scope::Everything);
         assert!(policy.identity("bob").is_none());
@@ -265,7 +205,7 @@ relay = true
     fn every_credential_leads_to_its_identity() {
         let policy = policy();
         for key in &policy.identity("scanner").unwrap().curve {
-            assert_eq!(&*policy.identity_of_key(key).unwrap().name, "scanner");
+            assert_eq!(&*policy.identity_of_key(&key.key).unwrap().name, "scanner");
         }
         for user in ["alice", "al"] {
             assert_eq!(
@@ -298,7 +238,7 @@ relay = true
     }
 
     #[test]
-    fn t20_debug_shows_no_password() {
-        assert!(!format!("{:?}", policy()).contains("hunter2"));
+    fn t20_debug_shows_no_password_hash() {
+        assert!(!format!("{:?}", policy()).contains("argon2id"));
     }
 }

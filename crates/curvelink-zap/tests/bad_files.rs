@@ -4,23 +4,33 @@
 use curvelink_zap::Policy;
 
 const GOOD: &str = r#"version = 1
-
+max_session_age = "24h"
 [identities.scanner]
 curve = ["Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"]
-sign = ["d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"]
+sign = [{ key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", not_before = 2026-11-01T00:00:00Z, not_after = 2027-11-01T00:00:00Z }]
 domains = ["findings"]
 publish = ["findings/"]
 
 [identities.siem]
 curve = ["rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"]
-plain = [{ username = "siem", password = "hunter2" }]
+plain = [{ username = "siem", password_hash = "$argon2id$v=19$m=8192,t=1,p=1$c2FsdC1vZi1zaWVtLTAwMA$6DmxWyjUPI0v/bswyANTNndgFJw3HQx6m7D5PANveLA" }]
 domains = ["findings"]
 subscribe = ["findings/"]
 relay = false
+routing_ids = ["siem-1"]
+sources = ["10.0.0.0/8", "ipc:uid=1000"]
+endpoints = ["tcp://0.0.0.0:5570"]
+patterns = ["SUB", "XSUB"]
+max_message = "4 MiB"
+rate = 100
+max_session_age = "12h"
 "#;
 
 const SCANNER: &str = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID";
 const SIEM: &str = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7";
+/// That of "hunter2".
+const HASH: &str = "$argon2id$v=19$m=8192,t=1,p=1$c2FsdC1vZi1zaWVtLTAwMA$6DmxWyjUPI0v/bswyANTNndgFJw3HQx6m7D5PANveLA";
+const PASSWORD: &str = "password_hash = \"$argon2id$v=19$m=8192,t=1,p=1$c2FsdC1vZi1zaWVtLTAwMA$6DmxWyjUPI0v/bswyANTNndgFJw3HQx6m7D5PANveLA\"";
 const SIGN: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
 
 /// What is replaced (first occurrence), by what, the line of the error, a part of its words.
@@ -35,9 +45,10 @@ const MISTAKES: &[(&str, &str, usize, &str)] = &[
     ("version = 1", "version = 2\nnovelty = true", 1, "version of the format is not known"),
     ("version = 1", "version = 1\nversion = 1", 2, "the same name stands here already"),
     ("version = 1", "version = 1\nallow_all = true", 2, "unknown field `allow_all`, expected"),
-    ("version = 1", "version = 1\nidentities = []", 4, ""),
-    ("version = 1", "version = 1\n[domains]", 2, "unknown field `domains`"),
+    ("max_session_age = \"24h\"", "identities = []", 3, ""),
+    ("max_session_age = \"24h\"", "[domains]", 2, "unknown field `domains`"),
     ("version = 1", "version = 1\n\n\n\"\\u0007\\n\" = 1", 4, "unknown field"),
+    ("max_session_age = \"24h\"", "rate = 1", 2, "unknown field `rate`"),
     ("[identities.siem]", "[identities.siem", 9, "]"),
     ("[identities.siem]", "[identities.scanner]", 9, "the same name stands here already"),
     ("[identities.siem]", "[identitys.siem]", 9, "unknown field `identitys`"),
@@ -105,24 +116,121 @@ const MISTAKES: &[(&str, &str, usize, &str)] = &[
     (SIGN, SCANNER, 5, "64 hex digits, or the base64 line"),
     (SIGN, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", 5, "small order"),
     (SIGN, "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", 5, "small order"),
+    (SCANNER, "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hI\", expected D", 4, ""),
+    // the times of keys
+    ("not_before = 2026", "from = 2026", 5, "unknown field `from`, expected one of `key`"),
+    ("2026-11-01T00:00:00Z", "2026-11-01T00:00:00", 5, "write it as in 2026-11-01T00:00:00Z"),
+    ("2026-11-01T00:00:00Z", "2026-11-01", 5, "a time has a date and an offset"),
+    ("2027-11-01T00:00:00Z", "00:00:00", 5, "a time has a date and an offset"),
+    ("2027-11-01T00:00:00Z", "\"2027-11-01T00:00:00Z\"", 5, "expected a TOML datetime"),
+    ("2027-11-01T00:00:00Z", "1793491200", 5, "expected a TOML datetime"),
+    ("2027-11-01T00:00:00Z", "2027-02-29T00:00:00Z", 5, ""),
+    ("2027-11-01T00:00:00Z", "2026-11-01T00:00:00Z", 5, "not_before must be earlier than not_after"),
+    ("2027-11-01T00:00:00Z", "2026-11-01T01:00:00+02:00", 5, "not_before must be earlier"),
+    ("2027-11-01T00:00:00Z", "2025-11-01T00:00:00Z", 5, "not_before must be earlier"),
+    ("{ key = ", "{ not_after = 2027-01-01T00:00:00Z }, { key = ", 5, "missing field `key`"),
+    ("curve = [", "curve = [{}, ", 4, "missing field `key`"),
+    ("curve = [", "curve = [1, ", 4, "expected a key, or a table"),
+    ("curve = [", "curve = [[\"x\"], ", 4, "expected a key, or a table"),
+    ("curve = [\"Yne", "curve = { key = \"Yne", 4, ""),
     // PLAIN
     ("[{ username", "{ username", 11, ""),
-    ("[{ username = \"siem\", password = \"hunter2\" }]", "[]", 11, "plain = [] allows nothing"),
-    ("[{ username = \"siem\", password = \"hunter2\" }]", "\"hunter2\"", 11, "expected a list"),
-    ("[{ username = \"siem\", password = \"hunter2\" }]", "[\"hunter2\"]", 11, "expected a table"),
-    ("{ username = \"siem\", password = \"hunter2\" }", "[\"siem\", \"hunter2\"]", 11, "expected a table"),
-    (SCANNER, "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hI\", expected D", 4, ""),
+    ("plain = [", "plain = [] # ", 11, "plain = [] allows nothing"),
+    ("plain = [", "plain = \"hunter2\" # ", 11, "expected a list"),
+    ("plain = [", "plain = [\"hunter2\"] # ", 11, "expected a table"),
+    ("plain = [", "plain = [[\"siem\", \"hunter2\"]] # ", 11, "expected a table"),
     ("username = \"siem\", ", "", 11, "missing field `username`"),
-    (", password = \"hunter2\"", "", 11, "missing field `password`"),
-    (", password = \"hunter2\"", ", password = 271828", 11, "expected a string"),
-    (", password = \"hunter2\"", ", password = [\"hunter2\"]", 11, "expected a string"),
-    (", password = \"hunter2\"", ", password = \"hunter2", 12, ""),
-    (", password = \"hunter2\"", ", password = \"\"", 11, "a PLAIN password has 1 to 255"),
-    (", password = \"hunter2\"", ", passwort = \"hunter2\"", 11, "unknown field `passwort`"),
-    (", password = \"hunter2\"", ", password = \"hunter2\", hash = \"\"", 11, "unknown field `hash`"),
+    (PASSWORD, "password = \"hunter2\"", 11, "`curvelink policy password`"),
+    (PASSWORD, "password = 271828", 11, "a password must not stand in the file"),
+    (PASSWORD, "password = [\"hunter2\"]", 11, "a password must not stand in the file"),
+    (PASSWORD, "password = \"hunter2", 12, ""),
+    ("password_hash", "password = \"hunter2\", password_hash", 11, "must not stand in the file"),
+    ("password_hash", "passwort_hash", 11, "unknown field `passwort_hash`"),
+    (PASSWORD, "", 11, "this user has no password_hash"),
+    (PASSWORD, "password_hash = 271828", 11, "expected a string"),
+    (PASSWORD, "password_hash = \"hunter2\"", 11, "a password_hash is one line $argon2id$"),
+    (PASSWORD, "password_hash = \"\"", 11, "a password_hash is one line"),
+    (PASSWORD, "password_hash = \"$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy\"", 11, "one line"),
+    ("argon2id$", "argon2i$", 11, "one line"),
+    ("v=19$", "v=16$", 11, "one line"),
+    ("v=19$", "", 11, "one line"),
+    ("m=8192,t=1,p=1", "t=1,m=8192,p=1", 11, "one line"),
+    ("m=8192,t=1,p=1", "m=8192,t=1", 11, "one line"),
+    ("m=8192,t=1,p=1", "m=8192,t=1,p=1,keyid=AAAA", 11, "one line"),
+    ("m=8192,t=1,p=1", "m=+8192,t=1,p=1", 11, "one line"),
+    ("m=8192,t=1,p=1", "m=08192,t=1,p=1", 11, "one line"),
+    ("m=8192,t=1,p=1", "m=99999999999,t=1,p=1", 11, "one line"),
+    ("m=8192", "m=8191", 11, "m of 8192 to 262144 KiB, t of 1 to 16 and p of 1 to 4"),
+    ("m=8192", "m=0", 11, "m of 8192"),
+    ("m=8192", "m=262145", 11, "m of 8192"),
+    ("t=1", "t=0", 11, "t of 1 to 16"),
+    ("t=1", "t=17", 11, "t of 1 to 16"),
+    ("p=1", "p=0", 11, "p of 1 to 4"),
+    ("p=1", "p=5", 11, "p of 1 to 4"),
+    ("c2FsdC1vZi1zaWVtLTAwMA$", "c2FsdA$", 11, "one line"),
+    ("c2FsdC1vZi1zaWVtLTAwMA$", "c2FsdC1vZi1zaWVtLTAwMA==$", 11, "one line"),
+    ("PANveLA\"", "PANveLB\"", 11, "one line"),
+    ("PANveLA\"", "PANveLA$\"", 11, "one line"),
+    ("PANveLA\"", "PANveLA \"", 11, "one line"),
+    ("$6DmxWyjUPI0v/bswyANTNndgFJw3HQx6m7D5PANveLA", "$6DmxWyjU", 11, "one line"),
     ("\"siem\", pass", "\"\", pass", 11, "a PLAIN user name has 1 to 255"),
     ("\"siem\", pass", "\"a\\u0000\", pass", 11, "no control characters"),
-    ("hunter2\" }", "hunter2\" },\n{ username = \"siem\", password = \"x\" }", 12, "line 11 already"),
+    ("veLA\" }", "veLA\" },\n{ username = \"siem\", password_hash = \"$argon2id$v=19$m=8192,t=1,p=1$c2FsdHNhbHQ$PslqiZeKpqVvrjA2su2xYw\" }", 12, "line 11 already"),
+    // routing ids
+    ("[\"siem-1\"]", "[]", 15, "routing_ids = [] allows nothing"),
+    ("[\"siem-1\"]", "\"siem-1\"", 15, "the one word \"everything\""),
+    ("[\"siem-1\"]", "[\"everything\"]", 15, "without brackets if all is meant"),
+    ("[\"siem-1\"]", "[\"*\"]", 15, "takes no wildcard"),
+    ("[\"siem-1\"]", "[\"\"]", 15, "no empty string"),
+    ("[\"siem-1\"]", "[\"\\u0000siem\"]", 15, "no control characters"),
+    ("[\"siem-1\"]", "[\"siem-1\", \"siem-1\"]", 15, "stands in routing_ids already"),
+    ("publish = ", "routing_ids = [\"siem-1\"]\npublish = ", 16, "stands on line 7 already"),
+    // where peers come from
+    ("[\"10.0.0.0/8\", \"ipc:uid=1000\"]", "[]", 16, "sources = [] allows nothing"),
+    ("[\"10.0.0.0/8\", \"ipc:uid=1000\"]", "\"10.0.0.0/8\"", 16, "expected a list"),
+    ("[\"10.0.0.0/8\", \"ipc:uid=1000\"]", "\"everything\"", 16, "expected a list"),
+    ("10.0.0.0/8", "10.0.0.1/8", 16, "write 10.0.0.0/8"),
+    ("10.0.0.0/8", "::ffff:10.0.0.0/104", 16, "write 10.0.0.0/8"),
+    ("10.0.0.0/8", "10.0.0.0/33", 16, "is a network (10.0.0.0/8"),
+    ("10.0.0.0/8", "10.0.0.0/", 16, "is a network"),
+    ("10.0.0.0/8", "*", 16, "is a network"),
+    ("10.0.0.0/8", "", 16, "is a network"),
+    ("10.0.0.0/8", "hub.example", 16, "is a network"),
+    ("10.0.0.0/8", "ipc:uid=1000", 16, "stands in sources already"),
+    ("ipc:uid=1000", "ipc:uid=root", 16, "\"ipc:uid=1000\""),
+    // by which endpoints
+    ("[\"tcp://0.0.0.0:5570\"]", "[]", 17, "endpoints = [] allows nothing"),
+    ("tcp://0.0.0.0:5570", "0.0.0.0:5570", 17, "begins with tcp://, ipc://"),
+    ("tcp://0.0.0.0:5570", "tcp://0.0.0.0", 17, "ends with a port"),
+    ("tcp://0.0.0.0:5570", "tcp://0.0.0.0:*", 17, "with its port or path"),
+    ("tcp://0.0.0.0:5570", "ipc://*", 17, "with its port or path"),
+    ("tcp://0.0.0.0:5570", "inproc://x", 17, "of inproc nobody is asked"),
+    ("tcp://0.0.0.0:5570\"", "tcp://0.0.0.0:5570\", \"tcp://0.0.0.0:5570\"", 17, "stands in endpoints already"),
+    // with which types
+    ("[\"SUB\", \"XSUB\"]", "[]", 18, "patterns = [] allows nothing"),
+    ("\"SUB\"", "\"Sub\"", 18, "an entry of patterns is REQ"),
+    ("\"SUB\"", "\"STREAM\"", 18, "an entry of patterns is REQ"),
+    ("\"SUB\"", "\"*\"", 18, "an entry of patterns is REQ"),
+    ("\"SUB\"", "\"XSUB\"", 18, "stands in patterns already"),
+    // the limits
+    ("\"4 MiB\"", "0", 19, "a size is a number of octets from 1"),
+    ("\"4 MiB\"", "-1", 19, "leave max_message out to set none"),
+    ("\"4 MiB\"", "4.5", 19, "expected a number of octets"),
+    ("\"4 MiB\"", "\"0 B\"", 19, "a size is a number"),
+    ("\"4 MiB\"", "\"4 MB\"", 19, "(B, KiB, MiB, GiB)"),
+    ("\"4 MiB\"", "\"4\"", 19, "(B, KiB, MiB, GiB)"),
+    ("\"4 MiB\"", "\"everything\"", 19, "(B, KiB, MiB, GiB)"),
+    ("rate = 100", "rate = 0", 20, "from 1 to 4294967295: leave rate out"),
+    ("rate = 100", "rate = -1", 20, "from 1 to"),
+    ("rate = 100", "rate = 4294967296", 20, "from 1 to"),
+    ("rate = 100", "rate = \"100\"", 20, "expected"),
+    ("rate = 100", "rate = 1.5", 20, "expected"),
+    ("\"12h\"", "\"0h\"", 21, "a duration is a text as in \"12h\""),
+    ("\"12h\"", "\"\"", 21, "leave max_session_age out"),
+    ("\"12h\"", "\"3651d\"", 21, "from 1s to 3650d"),
+    ("\"12h\"", "43200", 21, "expected a string"),
+    ("\"24h\"", "\"0s\"", 2, "a duration is a text"),
+    ("\"24h\"", "86400", 2, "expected a string"),
 ];
 
 #[test]
@@ -144,7 +252,7 @@ fn each_mistake_is_one_line_with_its_place_and_what_to_do() {
         let debug = format!("{error:?}");
         println!("{shown}");
         let placed = shown.starts_with(&format!("config/zap.toml:{line}: "));
-        let leaks = ["hunter2", "271828", SCANNER, SIEM, SIGN]
+        let leaks = ["hunter2", "271828", HASH, SCANNER, SIEM, SIGN]
             .iter()
             .any(|secret| shown.contains(secret) || debug.contains(secret));
         if !placed || !shown.contains(fragment) || shown.contains(char::is_control) || leaks {
@@ -179,7 +287,7 @@ fn lengths_end_where_the_text_says() {
         ("\"findings\"", "\"#\"", 255),
         ("\"findings/\"", "\"#\"", 255),
         ("username = \"siem\"", "username = \"#\"", 255),
-        ("\"hunter2\"", "\"#\"", 255),
+        ("\"siem-1\"", "\"#\"", 255),
     ] {
         let with = |length| GOOD.replacen(old, &template.replace('#', &"a".repeat(length)), 1);
         assert!(

@@ -1,8 +1,10 @@
 //! A slip of the hand in a policy file is an error or takes access away: it never gives any.
 
-use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Mutex;
+use std::time::SystemTime;
 
 use curvelink_proto::{
     Credentials, MechanismName, Password, PeerAddress, PublicKey, ZapRequest, ZapStatus,
@@ -14,7 +16,8 @@ const EXAMPLE: &str = include_str!("../../../config/zap.toml");
 /// The example with a PLAIN user, which it cannot hold itself: it is readable by everybody.
 fn example() -> String {
     let end = "relay = true\n";
-    let user = "\n[identities.alice]\nplain = [{ username = \"alice\", password = \"sesame\" }]\n\
+    let user = "\n[identities.alice]\nplain = [{ username = \"alice\", password_hash = \
+                \"$argon2id$v=19$m=8192,t=1,p=1$c2FsdC1vZi1hbGljZS0wMQ$m4uyX2Z+dnPXPapJto5wG/igcK04SgBRZWYD6rsBmPI\" }]\n\
                 domains = [\"metrics\"]\nsubscribe = [\"metrics/\"]\nrelay = false\n";
     let text = EXAMPLE.replacen(end, &format!("{end}{user}"), 1);
     assert_ne!(text, EXAMPLE);
@@ -49,6 +52,28 @@ const TOPICS: [&str; 10] = [
     "everything",
 ];
 
+/// Whether a user's password fits. The same hash is not computed again for every mutation.
+fn proves(policy: &Policy, credentials: &Credentials) -> bool {
+    static KNOWN: Mutex<BTreeMap<(String, Vec<u8>), bool>> = Mutex::new(BTreeMap::new());
+    let Credentials::Plain { username, password } = credentials else {
+        return true;
+    };
+    let Some(identity) = policy.identity_of_user(username) else {
+        return false;
+    };
+    let mut users = identity.users.iter();
+    let user = users.find(|user| user.username.as_bytes() == &username[..]);
+    let hash = user.unwrap().password.to_string();
+    let asked = (hash, password.expose_octets().to_owned());
+    *KNOWN.lock().unwrap().entry(asked).or_insert_with(|| {
+        let credentials = credentials.clone();
+        let address = PeerAddress::Inproc;
+        let request = ZapRequest::new("", address, MechanismName::PLAIN, credentials);
+        let decision = policy.decide(&request, SystemTime::now()).settle();
+        decision.identity().is_some()
+    })
+}
+
 /// Everything that a policy allows somebody to do, as words that can be compared.
 fn allowed(policy: &Policy) -> BTreeSet<String> {
     let curve = KEYS.iter().map(|text| {
@@ -68,7 +93,10 @@ fn allowed(policy: &Policy) -> BTreeSet<String> {
         for domain in DOMAINS {
             let request =
                 ZapRequest::new(domain, PeerAddress::Inproc, mechanism, credentials.clone());
-            let decision = policy.decide(&request);
+            if !proves(policy, &credentials) {
+                continue;
+            }
+            let decision = policy.decide_proven(&request, SystemTime::now());
             let reply = decision.reply();
             if reply.status != ZapStatus::Admitted {
                 continue;

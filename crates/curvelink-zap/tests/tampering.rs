@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 const TEXT: &str = "version = 1\n[identities.peer]\n\
                     curve = [\"Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID\"]\n";
-const WITH_PASSWORD: &str =
-    "version = 1\n[identities.peer]\nplain = [{ username = \"u\", password = \"hunter2\" }]\n";
+const WITH_HASH: &str = "version = 1\n[identities.peer]\nplain = [{ username = \"u\", password_hash = \
+     \"$argon2id$v=19$m=8192,t=1,p=1$c2FsdC1vZi1zaWVtLTAwMA$6DmxWyjUPI0v/bswyANTNndgFJw3HQx6m7D5PANveLA\" }]\n";
 
 /// A directory of ours, with a directory `etc` in it, with a policy file in that.
 fn etc() -> (TempDir, PathBuf, PathBuf) {
@@ -207,9 +207,9 @@ fn l2_what_is_not_a_regular_file_is_refused_without_waiting() {
 }
 
 #[test]
-fn l2_passwords_are_read_only_from_a_file_that_others_cannot_read() {
+fn l2_password_hashes_are_read_only_from_a_file_that_others_cannot_read() {
     let (_root, _, file) = etc();
-    write(&file, WITH_PASSWORD);
+    write(&file, WITH_HASH);
     for mode in [0o644, 0o640, 0o604, 0o610, 0o601] {
         set_mode(&file, mode);
         let error = refusal(&file);
@@ -222,7 +222,7 @@ fn l2_passwords_are_read_only_from_a_file_that_others_cannot_read() {
     for mode in [0o600, 0o400] {
         set_mode(&file, mode);
         let policy = Policy::from_file(&file).unwrap();
-        assert!(!format!("{policy:?}").contains("hunter2"));
+        assert!(!format!("{policy:?}").contains("argon2id"));
     }
 }
 

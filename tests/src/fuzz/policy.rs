@@ -1,5 +1,7 @@
 //! A policy file: what it does not say is not allowed, and a mistake in it is an error.
 
+use std::time::SystemTime;
+
 use curvelink_proto::{Credentials, MechanismName, PeerAddress, PublicKey, ZapRequest};
 use curvelink_zap::{Policy, Question, Who, explain, lints};
 
@@ -15,13 +17,13 @@ pub(super) fn run(data: &[u8]) {
     assert!(policy.identities().len() > 0, "a policy names somebody");
     for identity in policy.identities() {
         for key in &identity.curve {
-            let owner = policy.identity_of_key(key).expect("a listed key");
+            let owner = policy.identity_of_key(&key.key).expect("a listed key");
             assert_eq!(owner.name, identity.name);
-            let written = text.contains(&key.to_z85())
-                || text.to_ascii_lowercase().contains(&key.to_hex())
+            let written = text.contains(&key.key.to_z85())
+                || text.to_ascii_lowercase().contains(&key.key.to_hex())
                 || text.contains('\\');
             assert!(written, "every key stands in the file");
-            ask(&policy, *key, Some(&identity.name));
+            ask(&policy, key.key, Some(&identity.name));
         }
         explain_all(&policy, Who::Name(&identity.name));
     }
@@ -37,7 +39,7 @@ fn ask(policy: &Policy, key: PublicKey, owner: Option<&str>) {
     for domain in ["", "findings"] {
         let who = Credentials::Curve(key);
         let request = ZapRequest::new(domain, PeerAddress::Inproc, MechanismName::CURVE, who);
-        let reply = policy.decide(&request);
+        let reply = policy.decide(&request, SystemTime::now()).settle();
         assert!(!reply.is_admitted() || owner.is_some());
     }
     explain_all(policy, Who::Key(&key));

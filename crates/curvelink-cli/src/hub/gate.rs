@@ -125,7 +125,7 @@ mod tests {
         let policy = format!(
             "version = 1\n\
              [identities.ci]\nsign = [\"{}\"]\npublish = [\"findings/\"]\n\
-             [identities.other]\nplain = [{{ username = \"o\", password = \"p\" }}]\n\
+             [identities.other]\nplain = [{{ username = \"o\", password_hash = \"$argon2id$v=19$m=8192,t=1,p=1$c2FsdHNhbHQ$PslqiZeKpqVvrjA2su2xYw\" }}]\n\
              publish = [\"findings/\"]\n",
             output::hex(key.as_octets()),
         );

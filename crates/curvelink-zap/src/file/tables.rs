@@ -7,10 +7,13 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
-use zeroize::Zeroizing;
+use toml::value::Datetime;
 
 /// Characters of the parser's words that are shown: an unknown name can be as long as the file.
 const MAX_WORDS: usize = 200;
+
+/// A list that may be left out.
+pub(super) type List<T> = Option<Spanned<Vec<Spanned<T>>>>;
 
 /// The one field that every version has.
 #[derive(serde::Deserialize)]
@@ -24,18 +27,26 @@ pub(super) struct FileTable {
     /// Looked at before, in [`Header`]; named here so that it is not an unknown field.
     #[serde(rename = "version")]
     _version: de::IgnoredAny,
+    pub(super) max_session_age: Option<Spanned<String>>,
     pub(super) identities: Option<BTreeMap<Spanned<String>, Table<IdentityTable>>>,
 }
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct IdentityTable {
-    pub(super) curve: Option<Spanned<Vec<Spanned<String>>>>,
-    pub(super) sign: Option<Spanned<Vec<Spanned<String>>>>,
-    pub(super) plain: Option<Spanned<Vec<Spanned<Table<PlainTable>>>>>,
+    pub(super) curve: List<KeyEntry>,
+    pub(super) sign: List<KeyEntry>,
+    pub(super) plain: List<Table<PlainTable>>,
     pub(super) domains: Option<Spanned<ScopeValue>>,
     pub(super) publish: Option<Spanned<ScopeValue>>,
     pub(super) subscribe: Option<Spanned<ScopeValue>>,
+    pub(super) routing_ids: Option<Spanned<ScopeValue>>,
+    pub(super) sources: List<String>,
+    pub(super) endpoints: List<String>,
+    pub(super) patterns: List<String>,
+    pub(super) max_message: Option<Spanned<SizeValue>>,
+    pub(super) rate: Option<Spanned<i64>>,
+    pub(super) max_session_age: Option<Spanned<String>>,
     pub(super) relay: Option<bool>,
 }
 
@@ -43,7 +54,17 @@ pub(super) struct IdentityTable {
 #[serde(deny_unknown_fields)]
 pub(super) struct PlainTable {
     pub(super) username: Spanned<String>,
-    pub(super) password: Spanned<Secret>,
+    pub(super) password_hash: Option<Spanned<String>>,
+    /// What it is does not matter: it must not be there, and the reader is told what must.
+    pub(super) password: Option<Spanned<de::IgnoredAny>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyTable {
+    pub(super) key: Spanned<String>,
+    pub(super) not_before: Option<Spanned<Datetime>>,
+    pub(super) not_after: Option<Spanned<Datetime>>,
 }
 
 /// A table with names. What serde derives reads a list as well, by position, in which a value
@@ -70,18 +91,63 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for TableVisitor<T> {
     }
 }
 
-/// A string that is wiped. (The parser's own copies of the text are not ours to wipe.)
-pub(super) struct Secret(Zeroizing<String>);
+/// A key, or a table of a key and when it counts.
+pub(super) enum KeyEntry {
+    Bare(String),
+    Dated(Table<KeyTable>),
+}
 
-impl Secret {
-    pub(super) fn expose_octets(&self) -> &[u8] {
-        self.0.as_bytes()
+impl<'de> Deserialize<'de> for KeyEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(KeyVisitor)
     }
 }
 
-impl<'de> Deserialize<'de> for Secret {
+struct KeyVisitor;
+
+impl<'de> Visitor<'de> for KeyVisitor {
+    type Value = KeyEntry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key, or a table { key = \"...\", not_before = ..., not_after = ... }")
+    }
+
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<KeyEntry, E> {
+        Ok(KeyEntry::Bare(key.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<KeyEntry, A::Error> {
+        Table::deserialize(MapAccessDeserializer::new(entries)).map(KeyEntry::Dated)
+    }
+}
+
+/// A number of octets, or a text with a unit.
+pub(super) enum SizeValue {
+    Octets(i64),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for SizeValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+        deserializer.deserialize_any(SizeVisitor)
+    }
+}
+
+struct SizeVisitor;
+
+impl Visitor<'_> for SizeVisitor {
+    type Value = SizeValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of octets, or a text as in \"4 MiB\"")
+    }
+
+    fn visit_i64<E: de::Error>(self, octets: i64) -> Result<SizeValue, E> {
+        Ok(SizeValue::Octets(octets))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<SizeValue, E> {
+        Ok(SizeValue::Text(text.to_owned()))
     }
 }
 
