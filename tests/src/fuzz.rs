@@ -14,7 +14,7 @@ mod greeting;
 mod input;
 mod meaning;
 mod metadata;
-mod nacl;
+pub(crate) mod nacl;
 mod pair;
 mod policy;
 mod side;

@@ -7,6 +7,7 @@ pub mod api;
 pub mod differential;
 pub mod fuzz;
 pub mod guide;
+pub mod handshakes;
 pub mod interop;
 #[cfg(target_os = "linux")]
 pub mod namespaces;
