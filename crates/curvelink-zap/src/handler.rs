@@ -1,6 +1,6 @@
 //! Answers ZAP requests from a policy that can be replaced while it is in use.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use curvelink_proto::{BoxFuture, PeerAddress, Reason, ZapHandler, ZapReply, ZapRequest};
@@ -20,6 +20,8 @@ pub struct PolicyHandler {
     current: RwLock<Arc<Policy>>,
     changes: Changes,
     worker: Worker,
+    /// Held while a file is read to replace the policy.
+    pub(crate) reloading: Mutex<()>,
 }
 
 impl PolicyHandler {
@@ -30,6 +32,7 @@ impl PolicyHandler {
             current: RwLock::new(Arc::new(policy)),
             changes: Changes::default(),
             worker: Worker::default(),
+            reloading: Mutex::default(),
         }
     }
 

@@ -56,11 +56,13 @@ mod owned_file;
 #[allow(dead_code, reason = "for lints")]
 mod password;
 mod policy;
+mod reload;
 mod sign_key;
 #[allow(dead_code, reason = "for lints and differences of policies")]
 mod source;
 #[allow(dead_code, reason = "for lints and differences of policies")]
 mod unit;
+mod watch;
 mod worker;
 
 pub use decision::{Decision, Outcome, PasswordCheck};
@@ -72,4 +74,6 @@ pub use lint::{Lint, LintKind, lints};
 pub use owned_file::{FileProblem, OwnedFile};
 pub use password::PasswordHash;
 pub use policy::Policy;
+pub use reload::Reload;
 pub use source::{Network, Source};
+pub use watch::{FileWatch, RECHECK, watch};
