@@ -6,11 +6,11 @@
 use std::time::{Duration, Instant};
 
 use curvelink::{
-    Context, LinkEventKind, Monitor, Options, Pull, Push, Reason, Refusal, Socket, SourceLimits,
-    Stage,
+    BoxFuture, Context, LinkEventKind, Monitor, Options, PeerAddress, Pull, Push, Reason, Refusal,
+    Rights, Socket, SourceLimits, Stage, ZapHandler, ZapReply, ZapRequest,
 };
 use curvelink_tests::support::{
-    admitted, bind_tcp, deadline, event, number, peers, quick, raw, refusal, texts,
+    Policy, admitted, bind_tcp, deadline, event, number, peers, quick, raw, refusal, texts,
 };
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
@@ -219,6 +219,63 @@ async fn a_health_check_is_no_failure_and_each_way_to_fail_is_one() {
     }
     let _same = from("127.0.0.1", &endpoint, &null_peer()).await;
     limited(&mut monitor).await;
+}
+
+/// A policy that knows one address that it admits nobody from, and one that it fails at.
+#[derive(Debug)]
+struct ByAddress;
+
+impl ZapHandler for ByAddress {
+    fn authenticate<'a>(&'a self, _: &'a ZapRequest) -> BoxFuture<'a, ZapReply> {
+        Box::pin(async { ZapReply::admit("", Rights::all()) })
+    }
+
+    fn admits_address(&self, domain: &str, address: &PeerAddress) -> bool {
+        assert_eq!(domain, "d");
+        let PeerAddress::Tcp(address) = address else {
+            return false;
+        };
+        let address = address.ip().to_string();
+        assert_ne!(address, "127.0.0.3");
+        address != "127.0.0.2"
+    }
+}
+
+#[tokio::test]
+async fn a_policy_refuses_addresses_before_an_octet_is_read() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    context.set_zap_handler(ByAddress);
+    let (_pull, mut monitor, endpoint) = bound(&context, quick().zap_domain("d"));
+    for denied in ["127.0.0.2", "127.0.0.3"] {
+        let mut stranger = from(denied, &endpoint, &null_peer()).await;
+        let (_, refused) = refusal(&mut monitor).await;
+        assert_eq!(
+            (refused.stage, refused.reason),
+            (Stage::Transport, Reason::AddressDenied),
+            "{denied}"
+        );
+        assert_eq!(raw::closed(&mut stranger).await, b"");
+    }
+    let _good = good("127.0.0.1", &endpoint, &mut monitor).await;
+    // A socket that asks no policy does not ask this either.
+    let (_open, mut monitor, endpoint) = bound(&context, quick());
+    let _good = good("127.0.0.2", &endpoint, &mut monitor).await;
+}
+
+#[tokio::test]
+async fn a_new_policy_forgives_those_whom_the_old_one_refused() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    context.set_zap_handler(Policy(|_: &ZapRequest| ZapReply::deny(Reason::Denied)));
+    let options = quick().zap_domain("d").source_limits(WIDE.failures(1));
+    let (_pull, mut monitor, endpoint) = bound(&context, options);
+    let _refused = from("127.0.0.1", &endpoint, &null_peer()).await;
+    assert_eq!(refusal(&mut monitor).await.1.reason, Reason::Denied);
+    let _same = from("127.0.0.1", &endpoint, &null_peer()).await;
+    limited(&mut monitor).await;
+    context.set_zap_handler(ByAddress);
+    let _good = good("127.0.0.1", &endpoint, &mut monitor).await;
 }
 
 #[tokio::test]

@@ -97,7 +97,8 @@ impl Context {
     /// their connection; rights that grew count from then on, for a subscription that was denied
     /// once the peer subscribes again. A link that was admitted by a handler at
     /// `inproc://zeromq.zap.01` is reviewed by a handler that is set here later, and by no other:
-    /// RFC 27 has no words for it.
+    /// RFC 27 has no words for it. Penalties of [`source_limits`](Options::source_limits) are
+    /// forgiven, now and at each change.
     pub fn set_zap_handler(&self, handler: impl ZapHandler) {
         policy::set(&self.0.shared, Arc::new(handler));
     }

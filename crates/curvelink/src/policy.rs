@@ -79,9 +79,11 @@ async fn watch(shared: Weak<Shared>, handler: Arc<dyn ZapHandler>) {
     }
 }
 
-/// First the number, then the links: one that comes up meanwhile finds one of the two.
+/// First the number, then the links: one that comes up meanwhile finds one of the two. Who was
+/// refused before may be admitted now, and need not wait.
 fn review_all(shared: &Shared) {
     lock(&shared.policy.0).changes += 1;
+    lock(&shared.sources).forgive();
     for core in shared.sockets() {
         core.review_links();
     }

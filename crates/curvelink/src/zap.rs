@@ -11,7 +11,7 @@ use curvelink_proto::zap::{
     ZAP_ENDPOINT, decode_reply, decode_request, encode_reply, encode_request,
 };
 use curvelink_proto::{
-    BoxFuture, Endpoint, Frame, Message, SocketType, ZapHandler, ZapReply, ZapRequest,
+    BoxFuture, Endpoint, Frame, Message, PeerAddress, SocketType, ZapHandler, ZapReply, ZapRequest,
 };
 
 use crate::context::{Context, Shared};
@@ -34,6 +34,18 @@ pub(crate) fn authenticate(core: Arc<Core>, request: ZapRequest) -> BoxFuture<'s
         let reply = tokio::time::timeout(core.options.security.zap_timeout, ask).await;
         reply.ok().flatten().unwrap_or_else(ZapReply::failed)
     })
+}
+
+/// Whether the context's handler could admit anybody from this address; yes where none is asked. A
+/// handler that panics admits nobody.
+pub(crate) fn admits_address(core: &Core, address: &PeerAddress) -> bool {
+    let handler = core.shared.policy.handler();
+    let Some(handler) = handler.filter(|_| core.options.asks_policy()) else {
+        return true;
+    };
+    let domain = &core.options.security.zap_domain;
+    let ask = AssertUnwindSafe(|| handler.admits_address(domain, address));
+    catch_unwind(ask).unwrap_or(false)
 }
 
 /// The handler set on the context; else the socket bound at `inproc://zeromq.zap.01`; else none.

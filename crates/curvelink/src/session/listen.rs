@@ -14,6 +14,7 @@ use crate::socket::core::Core;
 use crate::sources::Source;
 use crate::sync::lock;
 use crate::transport::{BoxStream, Listener};
+use crate::zap;
 
 /// The wait after the system could not accept: without it, a process that has run out of file
 /// descriptors spins.
@@ -84,7 +85,8 @@ fn admit(core: &Core, slots: &Slots, address: &PeerAddress) -> Result<Option<Sou
         return Err(Reason::RateLimited);
     }
     let filter = core.options.transport.ipc_filter.as_ref();
-    if filter.is_some_and(|filter| !filter.admits(address)) {
+    let filtered = filter.is_some_and(|filter| !filter.admits(address));
+    if filtered || !zap::admits_address(core, address) {
         return Err(Reason::AddressDenied);
     }
     if source.is_some_and(|source| slots.held_by(source) >= limits.handshakes) {

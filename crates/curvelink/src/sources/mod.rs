@@ -108,6 +108,11 @@ impl Sources {
         self.keep(source, record, now);
     }
 
+    /// Forgets all failures and penalties: who was refused may be admitted now.
+    pub(crate) fn forgive(&mut self) {
+        *self = Self::default();
+    }
+
     /// What is known of a source, without what has passed.
     fn record(&mut self, source: Source, now: Instant) -> Record {
         while let Some((_, past)) = self.ends.first().filter(|(end, _)| *end <= now) {
