@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Poll, Waker};
 
 use curvelink_proto::{Peer, SocketType, ZapHandler};
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
 
 use crate::error::ContextError;
 use crate::options::Options;
@@ -16,6 +18,9 @@ use crate::socket::{AnySocket, Kind, Socket};
 use crate::sources::Sources;
 use crate::sync::{later, lock};
 use crate::transport::inproc::Names;
+
+/// How many costly steps of handshakes run at once, for each of the machine's cores.
+const WORK_PER_CORE: usize = 2;
 
 /// The home of sockets that belong together. Cheap to clone: all clones are one context.
 ///
@@ -40,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) policy: Policy,
     /// The sources of connections to all listeners.
     pub(crate) sources: Mutex<Sources>,
+    /// For the costly steps of handshakes.
+    pub(crate) work: Arc<Semaphore>,
     sockets: Mutex<Vec<Weak<Core>>>,
     tasks: Arc<Tasks>,
 }
@@ -72,11 +79,13 @@ impl Context {
     }
 
     fn on(handle: Handle, runtime: Option<Runtime>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let shared = Shared {
             runtime: handle,
             names: Names::default(),
             policy: Policy::default(),
             sources: Mutex::default(),
+            work: Arc::new(Semaphore::new(WORK_PER_CORE * cores)),
             sockets: Mutex::default(),
             tasks: Arc::default(),
         };

@@ -16,6 +16,7 @@ use crate::peer::Peer;
 use crate::rights::Rights;
 use crate::socket_type::SocketType;
 use crate::wire::command::{self, Command, ERROR};
+use crate::wire::frame_header::FrameHeader;
 use crate::wire::greeting;
 use crate::wire::metadata::{IDENTITY, Metadata, SOCKET_TYPE};
 use crate::zap::{Credentials, ZapReply, ZapRequest, ZapStatus};
@@ -26,7 +27,30 @@ const MAX_COMMAND: usize = 16 * 1024;
 /// The longest routing id, octets (R37-51).
 const MAX_ROUTING_ID: usize = 255;
 
+/// What all commands before Ready may have together, octets: a HELLO and the largest INITIATE.
+const MAX_HANDSHAKE: usize = 209 + MAX_COMMAND;
+
 impl Engine {
+    /// Whether [`handle_input`](Self::handle_input) would run a step of the handshake now that is
+    /// [costly](crate::Mechanism::is_costly).
+    #[must_use]
+    pub fn has_costly_step(&self) -> bool {
+        let mechanism = &self.config.mechanism;
+        let octets = self.inbound.octets();
+        let commands = match self.state {
+            // A client has much to say at once, a server only in reply.
+            State::Greeting if !mechanism.as_server() => {
+                return octets.len() >= greeting::LENGTH && mechanism.is_costly();
+            }
+            State::Greeting => octets.get(greeting::LENGTH..).unwrap_or_default(),
+            State::Handshake(_) => octets,
+            _ => return false,
+        };
+        let header = FrameHeader::parse(commands, MAX_COMMAND).ok().flatten();
+        let whole = header.is_some_and(|(header, skip)| commands.len() - skip >= header.length);
+        whole && mechanism.is_costly()
+    }
+
     pub(super) fn parse_greeting(&mut self) -> Result<bool, ProtocolError> {
         let name = self.config.mechanism.name();
         let octets = self.inbound.octets();
@@ -61,6 +85,14 @@ impl Engine {
             return Err(ProtocolError::Malformed(
                 "handshake: a message came before its end",
             ));
+        }
+        self.heard += body.len();
+        if self.heard > MAX_HANDSHAKE {
+            return Err(ProtocolError::TooLarge {
+                what: "handshake",
+                announced: self.heard as u64,
+                limit: MAX_HANDSHAKE as u64,
+            });
         }
         let mut body = self.inbound.split(&body);
         let command = Command::parse(&body).ok_or(ProtocolError::Malformed("command"))?;
@@ -262,6 +294,7 @@ impl Engine {
             None => (None, None),
         };
         self.deadline = None;
+        self.inbound.trust();
         self.limit(&peer.rights);
         self.events.push(Event::Ready(peer.clone()));
         self.state = State::Ready {

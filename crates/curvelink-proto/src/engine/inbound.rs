@@ -15,7 +15,8 @@ use crate::socket_type::SocketType;
 use crate::wire::command::{CANCEL, Command, END_OF_STREAM, PING, PONG, SUBSCRIBE};
 use crate::wire::frame_header::FrameHeader;
 
-/// The read buffer grows from the first to the second as reads fill it.
+/// The read buffer grows from the first to the second as reads fill it; before the peer is ready it
+/// has at most the first beside what it holds.
 const SMALL_READ: usize = 1024;
 const LARGE_READ: usize = 128 * 1024;
 
@@ -41,8 +42,9 @@ pub(crate) struct Inbound {
     blocks: Blocks,
     /// How much of the buffer the last call of `arrived` had seen.
     seen: usize,
-    /// How much room the next read gets.
+    /// How much room the next read gets, and the most that one gets.
     read: usize,
+    most: usize,
     /// Octets that the frame under way still lacks.
     lacking: usize,
     /// The length of the last whole frame, header and all: what came once may come again.
@@ -60,6 +62,7 @@ impl Default for Inbound {
             blocks: Blocks::default(),
             seen: 0,
             read: SMALL_READ,
+            most: SMALL_READ,
             lacking: 0,
             earned: 0,
             partial: Message::new(),
@@ -92,12 +95,18 @@ impl Inbound {
         self.parsed += octets.min(self.octets().len());
     }
 
+    /// Takes note that the peer was admitted: from here on it may have large reads.
+    pub(super) fn trust(&mut self) {
+        self.most = LARGE_READ;
+        self.earned = 0;
+    }
+
     /// Memory follows octets that came, not lengths that were announced: room for the rest of a
     /// large frame is at most what has already arrived of it, one large read, or the frame before.
     pub(crate) fn read_buf(&mut self) -> &mut BytesMut {
         self.forget(self.parsed);
         let held = self.buffer.len();
-        let rest = self.lacking.min(held.max(LARGE_READ).max(self.earned));
+        let rest = self.lacking.min(held.max(self.most).max(self.earned));
         let (least, room) = if held + rest >= OWN_BUFFER {
             // No octet more, so that the frame after it is not cut, and copied, in its turn.
             (rest, rest)
@@ -149,7 +158,7 @@ impl Inbound {
     pub(crate) fn arrived(&mut self) -> bool {
         let added = self.buffer.len().saturating_sub(self.seen);
         if added >= self.read {
-            self.read = (self.read * 2).min(LARGE_READ);
+            self.read = (self.read * 2).min(self.most);
         }
         self.seen = self.buffer.len();
         added > 0

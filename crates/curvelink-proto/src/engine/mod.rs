@@ -99,6 +99,8 @@ pub struct Engine {
     /// The peer's key as a verdict was asked on it, or the one that it turned out not to have: for
     /// events about a refusal.
     claimed: Option<Fingerprint>,
+    /// Octets of the commands that came before Ready.
+    heard: usize,
     inbound: Inbound,
     outbound: Outbound,
     events: Events,
@@ -178,6 +180,7 @@ impl Engine {
             minor: 1,
             verdict: None,
             claimed: None,
+            heard: 0,
             inbound: Inbound::default(),
             outbound,
             events: Events::default(),

@@ -14,6 +14,7 @@ impl Engine {
         peer.minor = 0;
         let peer = Arc::new(peer);
         self.deadline = None;
+        self.inbound.trust();
         self.events.push(Event::Ready(peer.clone()));
         self.state = State::Ready {
             peer,

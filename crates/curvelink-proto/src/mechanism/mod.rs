@@ -127,6 +127,12 @@ pub trait Mechanism: fmt::Debug + Send + Sync + 'static {
     /// What the mechanism gives.
     fn properties(&self) -> Properties;
 
+    /// Whether steps of its handshakes cost about as much as a scalar multiplication: the runtime
+    /// then runs them where they hold no other connection up, so many at a time. Default: yes.
+    fn is_costly(&self) -> bool {
+        true
+    }
+
     /// A fresh handshake for one connection.
     fn handshake(&self) -> Box<dyn Handshake>;
 
@@ -150,7 +156,8 @@ pub trait Mechanism: fmt::Debug + Send + Sync + 'static {
 /// [`on_command`](Self::on_command) for each command of the peer's, one at a time. After
 /// [`Step::Authenticate`] it feeds nothing until the policy has answered, and calls
 /// [`on_admitted`](Self::on_admitted) only if the answer was yes. After [`Step::Ready`] or an
-/// error the handshake is dropped. ERROR commands never reach a handshake.
+/// error the handshake is dropped. ERROR commands never reach a handshake. All commands of a peer's
+/// together have at most 16 KiB and 209 octets.
 pub trait Handshake: fmt::Debug + Send {
     /// The first step: a client sends its first command here.
     ///

@@ -44,6 +44,10 @@ impl Mechanism for Null {
         }
     }
 
+    fn is_costly(&self) -> bool {
+        false
+    }
+
     fn handshake(&self) -> Box<dyn Handshake> {
         Box::new(NullHandshake::Start)
     }

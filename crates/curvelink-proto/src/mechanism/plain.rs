@@ -113,6 +113,10 @@ impl Mechanism for Plain {
         }
     }
 
+    fn is_costly(&self) -> bool {
+        false
+    }
+
     fn handshake(&self) -> Box<dyn Handshake> {
         match &self.0 {
             Role::Client(login) => Box::new(Client::Start(Arc::clone(login))),

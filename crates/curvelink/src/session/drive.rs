@@ -12,6 +12,7 @@ use bytes::Bytes;
 use curvelink_proto::{Action, Event, LinkEventKind, Message, Peer, ProtocolError, Stage};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
+use super::slots::Slot;
 use super::warrant::Warrant;
 use super::{LinkEnd, Session};
 use crate::pattern::topic;
@@ -83,16 +84,28 @@ impl Session {
                 Poll::Ready(Ok(octets)) => self.read_now += octets,
             }
         }
+        if self.peer.is_none() && self.engine.has_costly_step() {
+            return Err(LinkEnd::Work);
+        }
         let result = self.engine.handle_input(Instant::now());
+        self.heed(result)?;
+        Ok(Progress::More)
+    }
+
+    /// Takes what came of the peer's octets.
+    pub(super) fn heed(&mut self, result: Result<(), ProtocolError>) -> Result<(), LinkEnd> {
         self.take_events()?;
         result?;
-        if let Some(slot) = &mut self.slot
-            && self.engine.stage() != Stage::Greeting
-            && !slot.greeted()
-        {
-            return Err(LinkEnd::GaveWay);
+        if self.slot.is_none() || self.engine.stage() == Stage::Greeting {
+            return Ok(());
         }
-        Ok(Progress::More)
+        self.keep_slot()
+    }
+
+    /// The greeting is there: the connection need not give way any more, unless it was told to.
+    pub(super) fn keep_slot(&mut self) -> Result<(), LinkEnd> {
+        let keeps = self.slot.as_mut().is_none_or(Slot::greeted);
+        keeps.then_some(()).ok_or(LinkEnd::GaveWay)
     }
 
     fn peer_closed(&mut self) -> LinkEnd {

@@ -9,6 +9,7 @@ mod review;
 mod slots;
 mod timer;
 mod warrant;
+mod work;
 
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
@@ -82,9 +83,11 @@ pub(crate) struct Link {
     pub(crate) address: PeerAddress,
 }
 
-/// Why a session is over.
+/// Why a session is over, or pauses.
 #[derive(Debug)]
 pub(crate) enum LinkEnd {
+    /// It pauses: the next step of its handshake is to be run where it holds up no I/O.
+    Work,
     /// The protocol, or the peer, says so.
     Protocol(ProtocolError),
     /// The pattern does not take the peer, or ends the link; or its time is over.
@@ -156,12 +159,20 @@ impl Session {
     /// Runs the connection to its end, and tells everybody.
     pub(crate) async fn run(mut self: Box<Self>) -> Outcome {
         // A STREAM's engine is ready before anything is read.
-        match self.take_events() {
-            Ok(()) => {
-                let (session, end) = driven::run(self).await;
-                session.end(end).await
+        let mut result = self.take_events();
+        loop {
+            let end = match result {
+                Ok(()) => {
+                    let end;
+                    (self, end) = driven::run(self).await;
+                    end
+                }
+                Err(end) => end,
+            };
+            if !matches!(end, LinkEnd::Work) {
+                return self.end(end).await;
             }
-            Err(end) => self.end(end).await,
+            (self, result) = self.work().await;
         }
     }
 
@@ -225,7 +236,11 @@ impl Session {
         let failed = match end {
             LinkEnd::Protocol(error) => is_the_peers(error),
             LinkEnd::GaveWay => true,
-            LinkEnd::Pattern(_) | LinkEnd::Cut(_) | LinkEnd::Gone | LinkEnd::Closed => false,
+            LinkEnd::Work
+            | LinkEnd::Pattern(_)
+            | LinkEnd::Cut(_)
+            | LinkEnd::Gone
+            | LinkEnd::Closed => false,
         };
         if failed && let Some(source) = self.slot.as_ref().and_then(Slot::source) {
             let limits = &self.core.options.transport.source_limits;
@@ -242,7 +257,7 @@ impl Session {
             let reason = match end {
                 LinkEnd::Protocol(error) => Some(error.reason()),
                 LinkEnd::Pattern(reason) | LinkEnd::Cut(reason) => Some(*reason),
-                LinkEnd::Gone | LinkEnd::GaveWay | LinkEnd::Closed => None,
+                LinkEnd::Work | LinkEnd::Gone | LinkEnd::GaveWay | LinkEnd::Closed => None,
             };
             let (received, sent) = (self.received, self.sent);
             self.emit(LinkEventKind::Disconnected {
@@ -257,7 +272,7 @@ impl Session {
                     self.refused_here(Stage::Admission, *reason)
                 }
                 LinkEnd::GaveWay => self.refused_here(Stage::Greeting, Reason::RateLimited),
-                LinkEnd::Gone | LinkEnd::Closed => return,
+                LinkEnd::Work | LinkEnd::Gone | LinkEnd::Closed => return,
             };
             self.emit(LinkEventKind::Refused(refusal));
         }
