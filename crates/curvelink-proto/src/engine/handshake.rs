@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::config::OnDeny;
 use super::{Engine, Event, State};
@@ -23,6 +23,9 @@ use crate::zap::{Credentials, ZapReply, ZapRequest, ZapStatus};
 
 /// The largest frame before Ready, octets.
 const MAX_COMMAND: usize = 16 * 1024;
+
+/// Room for a name and a password of PLAIN's, so that no copy is left behind where a buffer grows.
+const LOGIN: usize = 1024;
 
 /// The longest routing id, octets (R37-51).
 const MAX_ROUTING_ID: usize = 255;
@@ -171,14 +174,14 @@ impl Engine {
         &mut self,
         step: impl FnOnce(&mut HandshakeCx<'_>) -> Result<T, MechanismError>,
     ) -> (Result<T, MechanismError>, Bytes) {
-        let mut out = BytesMut::new();
+        let mut out = BytesMut::with_capacity(LOGIN);
         let result = step(&mut HandshakeCx {
             out: &mut out,
             metadata: &self.metadata,
             entropy: &mut *self.entropy,
             zap_domain: &self.config.zap_domain,
         });
-        (result, out.freeze())
+        (result, wiped_in_the_end(out))
     }
 
     fn take_step(
@@ -324,6 +327,14 @@ fn beyond_rights(peer: &Peer) -> Option<Reason> {
     } else {
         None
     }
+}
+
+/// What a step wrote, as octets that are wiped when the last of them are written, or dropped: among
+/// them may be a password.
+fn wiped_in_the_end(mut out: BytesMut) -> Bytes {
+    let octets = Zeroizing::new(out.to_vec());
+    out.zeroize();
+    Bytes::from_owner(octets)
 }
 
 /// The routing id that the peer asks for. Ids that begin with 0 are ours to make (R37-52).

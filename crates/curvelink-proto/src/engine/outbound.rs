@@ -349,6 +349,26 @@ mod tests {
     }
 
     #[test]
+    fn octets_of_the_engines_own_are_let_go_as_soon_as_they_are_written() {
+        // What wipes a password in them is dropped with the last of them.
+        struct Login(
+            #[expect(dead_code, reason = "dropping it is what counts")] std::sync::Arc<()>,
+        );
+        impl AsRef<[u8]> for Login {
+            fn as_ref(&self) -> &[u8] {
+                b"password"
+            }
+        }
+        let held = std::sync::Arc::new(());
+        let mut out = Outbound::default();
+        out.push_raw(Bytes::from_owner(Login(held.clone())));
+        out.advance(7);
+        assert_eq!(std::sync::Arc::strong_count(&held), 2);
+        out.advance(1);
+        assert_eq!(std::sync::Arc::strong_count(&held), 1);
+    }
+
+    #[test]
     fn a_message_cut_in_the_middle_comes_back_whole_and_a_written_one_does_not() {
         for cut in 0..=(3 + 3 + 5002 + 7) {
             let mut backlog = Backlog::new();

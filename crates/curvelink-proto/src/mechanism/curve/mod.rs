@@ -37,6 +37,8 @@ mod traffic;
 
 pub use backend::CurveBackend;
 pub use server_keys::ServerKeys;
+#[cfg(test)]
+pub(crate) use traffic::Known;
 
 use std::sync::Arc;
 

@@ -108,6 +108,32 @@ pub(super) fn protection(ours: Direction, theirs: Direction) -> Protection {
     }
 }
 
+/// A connection whose keys are the same in every run, as often as a test wants it.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct Known(TrafficBox);
+
+#[cfg(test)]
+impl Known {
+    pub(crate) fn new() -> Self {
+        use super::backend::Cipher;
+        use super::nacl::PairBox;
+        let session = PairBox::of_octets(&[9; 32], &[5; 32]);
+        let cipher = Cipher::new(super::CurveBackend::Dryoc).expect("it is sound");
+        Self(TrafficBox::new(std::sync::Arc::new(session), cipher))
+    }
+
+    /// The client's side of it, after the handshake; then the server's.
+    pub(crate) fn sides(&self) -> [Protection; 2] {
+        let client = || Direction::of_client(self.0.clone(), 2);
+        let server = || Direction::of_server(self.0.clone(), 1);
+        [
+            protection(client(), server()),
+            protection(server(), client()),
+        ]
+    }
+}
+
 #[derive(Debug)]
 struct CurveSealer(Direction);
 
