@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use curvelink::{
-    Context, Curve, Fingerprint, LinkEventKind, Mechanism, MechanismName, Monitor, Null, OnDeny,
-    Options, Pair, PeerAddress, Plain, Pull, Push, Reason, Rep, Rights, Side, Stage, ZapReply,
-    ZapRequest,
+    Context, Curve, EventId, Fingerprint, LinkEventKind, Mechanism, MechanismName, Monitor, Null,
+    OnDeny, Options, Pair, PeerAddress, Plain, Pull, Push, Reason, Rep, Rights, Side, Stage,
+    ZapReply, ZapRequest,
 };
 use curvelink_tests::support::{
     Policy, admit, admitted, bind_tcp, deadline, event, keys, quick, raw, refusal, texts,
@@ -44,7 +44,7 @@ async fn next(monitor: &mut Monitor, endpoint: &str, mechanism: MechanismName) -
     assert_eq!(&*event.endpoint, endpoint);
     assert!(matches!(event.address, Some(PeerAddress::Tcp(address)) if address.ip().is_loopback()));
     assert_eq!(refusal.mechanism, mechanism);
-    assert_eq!(event.kind.id(), Some("CL1002"));
+    assert_eq!(event.kind.id(), Some(EventId::Refused));
     let shown = event.to_string();
     assert!(shown.contains(refusal.reason.code()), "{shown}");
     Told {

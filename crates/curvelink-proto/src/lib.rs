@@ -41,8 +41,8 @@ pub use crate::engine::{BATCH, Engine, Event};
 pub use crate::entropy::{Entropy, OsEntropy};
 pub use crate::error::{EntropyError, KeyError, MechanismError, ProtocolError, UnknownBackend};
 pub use crate::event::{
-    Action, LinkEvent, LinkEventKind, LinkEvents, Reason, Refusal, Side, Stage, StopCause,
-    SystemError,
+    Action, Escaped, EventId, LinkEvent, LinkEventKind, LinkEvents, Reason, Refusal, SecurityEvent,
+    Severity, Side, Stage, StopCause, SystemError, Telling,
 };
 pub use crate::frame::Frame;
 pub use crate::keys::{Fingerprint, KeyPair, PublicKey, SecretKey};
@@ -55,7 +55,7 @@ pub use crate::mechanism::{
     Protection, Ready, Sealer, Step,
 };
 pub use crate::message::{Iter, Message};
-pub use crate::peer::{Peer, PeerAddress};
+pub use crate::peer::{Network, Peer, PeerAddress};
 pub use crate::rights::{Rights, RoutingIds, SocketTypes, Topics};
 pub use crate::socket_type::SocketType;
 pub use crate::wire::command::Command;

@@ -1,6 +1,6 @@
 //! Who is at the other end of a link.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::fmt;
 use std::sync::Arc;
 
@@ -132,6 +132,62 @@ impl PeerAddress {
     }
 }
 
+impl PeerAddress {
+    /// The part of the world that it is counted with: whoever has one address there has many.
+    #[must_use]
+    pub fn network(&self) -> Network {
+        match self {
+            Self::Tcp(address) => Network::of(address.ip()),
+            Self::Ipc { uid, .. } => Network::User(*uid),
+            Self::Inproc => Network::Process,
+        }
+    }
+}
+
+/// Where peers come from, as they are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Network {
+    /// A network of the internet.
+    Ip {
+        /// Its lowest address.
+        address: IpAddr,
+        /// The length of its prefix: 24 for IPv4, 64 for IPv6.
+        prefix: u8,
+    },
+    /// A user of this machine.
+    User(u32),
+    /// This process.
+    Process,
+}
+
+impl Network {
+    /// The network of an address; an IPv4 address that is written as IPv6 is one of IPv4.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::Ip {
+                address: Ipv4Addr::from_bits(address.to_bits() & (!0 << 8)).into(),
+                prefix: 24,
+            },
+            IpAddr::V6(address) => Self::Ip {
+                address: Ipv6Addr::from_bits(address.to_bits() & (!0 << 64)).into(),
+                prefix: 64,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip { address, prefix } => write!(f, "{address}/{prefix}"),
+            Self::User(uid) => write!(f, "uid {uid}"),
+            Self::Process => f.write_str("inproc"),
+        }
+    }
+}
+
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -171,6 +227,17 @@ mod tests {
         peer.key = key;
         peer.name = name.map(Arc::from);
         peer
+    }
+
+    #[test]
+    fn neighbours_are_of_one_network_and_others_are_not() {
+        let network = |address: &str| Network::of(address.parse().unwrap()).to_string();
+        assert_eq!(network("192.0.2.77"), "192.0.2.0/24");
+        assert_eq!(network("::ffff:192.0.2.77"), "192.0.2.0/24");
+        assert_eq!(network("2001:db8:1:2:3::4"), "2001:db8:1:2::/64");
+        assert_ne!(network("2001:db8:1:3::4"), network("2001:db8:1:2::4"));
+        assert_eq!(ipc(7, 1).network(), ipc(7, 2).network());
+        assert_ne!(ipc(7, 1).network(), ipc(8, 1).network());
     }
 
     #[test]

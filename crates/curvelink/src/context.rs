@@ -6,11 +6,12 @@ use std::num::NonZero;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Poll, Waker};
 
-use curvelink_proto::{Peer, SocketType, ZapHandler};
+use curvelink_proto::{Peer, SecurityEvent, SocketType, ZapHandler};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::error::ContextError;
+use crate::events::{Events, SecurityEvents};
 use crate::options::Options;
 use crate::policy::{self, Policy};
 use crate::socket::core::Core;
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) sources: Mutex<Sources>,
     /// For the costly steps of handshakes.
     pub(crate) work: Arc<Semaphore>,
+    events: Arc<Events>,
     sockets: Mutex<Vec<Weak<Core>>>,
     tasks: Arc<Tasks>,
 }
@@ -86,6 +88,7 @@ impl Context {
             policy: Policy::default(),
             sources: Mutex::default(),
             work: Arc::new(Semaphore::new(WORK_PER_CORE * cores)),
+            events: Arc::default(),
             sockets: Mutex::default(),
             tasks: Arc::default(),
         };
@@ -119,6 +122,19 @@ impl Context {
         sockets.map(|core| core.cut_links(&which)).sum()
     }
 
+    /// What happens to this context's sockets that an operator wants to know: who was admitted, who
+    /// was refused and why, what was denied; of a flood, how much. From now on.
+    #[must_use]
+    pub fn events(&self) -> SecurityEvents {
+        self.0.shared.events.subscribe()
+    }
+
+    /// Tells an event of the program's own, in one row with those of the sockets: to the log, and
+    /// to whoever reads [`events`](Self::events). What the catalogue bounds is bounded here too.
+    pub fn record(&self, event: SecurityEvent) {
+        self.0.shared.record(event);
+    }
+
     /// A socket whose type is known when the program is written.
     ///
     /// ```
@@ -145,13 +161,14 @@ impl Context {
     }
 
     /// Closes every socket and waits until their messages are written, each at most for its
-    /// linger time.
+    /// linger time. Events that were only counted are told.
     ///
     /// Cancel safe: the sockets stay closed, and what is left is written behind.
     pub async fn shutdown(&self) {
         let shared = &self.0.shared;
         shared.close_all();
         poll_fn(|cx| shared.tasks.poll_idle(cx.waker())).await;
+        shared.events.flush();
     }
 }
 
@@ -166,6 +183,10 @@ impl Shared {
         for core in self.sockets() {
             core.close(later(core.options.queues.linger));
         }
+    }
+
+    pub(crate) fn record(&self, event: SecurityEvent) {
+        self.events.note(event, &self.runtime);
     }
 
     /// Runs a task of a socket's on the runtime; shutdown waits for it.
@@ -193,6 +214,7 @@ impl Drop for Home {
             // Each task ends by itself once its linger time is over.
             crate::blocking::wait(poll_fn(|cx| self.shared.tasks.poll_idle(cx.waker())), None);
         }
+        self.shared.events.flush();
         runtime.shutdown_background();
     }
 }

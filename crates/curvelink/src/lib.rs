@@ -29,11 +29,14 @@
 //! * [`Poller`] waits for many sockets, timers and file descriptors at once.
 //! * [`Proxy`] passes messages between two sockets.
 //! * [`Monitor`] tells what happens on the links: who was admitted, who was refused and why.
+//! * [`Context::events`] tells an operator what matters of it, and of a flood only how much.
 //! * [`ZapHandler`] decides who may connect; `curvelink-zap` has one that reads an allow-list.
 
 mod adapters;
 mod context;
 mod error;
+mod events;
+mod mailbox;
 mod monitor;
 mod options;
 mod pattern;
@@ -53,13 +56,13 @@ pub mod zap;
 
 pub use curvelink_proto::{
     Action, Admitted, BoxFuture, Command, Credentials, Curve, CurveBackend, Endpoint,
-    EndpointError, Entropy, EntropyError, Fingerprint, Frame, FrameFlags, Handshake, HandshakeCx,
-    Host, KeyError, KeyPair, LibzmqEvent, LinkEvent, LinkEventKind, LinkEvents, Mechanism,
-    MechanismError, MechanismName, Message, Metadata, Null, OnDeny, Opener, OsEntropy, Password,
-    Peer, PeerAddress, Plain, Properties, Protection, PublicKey, Ready, Reason, Refusal, Rights,
-    RoutingIds, Sealer, SecretKey, ServerKeys, Side, SocketType, SocketTypes, Source, Stage, Step,
-    StopCause, SystemError, Topics, UnknownBackend, ZapHandler, ZapReply, ZapRequest, ZapStatus,
-    z85,
+    EndpointError, Entropy, EntropyError, Escaped, EventId, Fingerprint, Frame, FrameFlags,
+    Handshake, HandshakeCx, Host, KeyError, KeyPair, LibzmqEvent, LinkEvent, LinkEventKind,
+    LinkEvents, Mechanism, MechanismError, MechanismName, Message, Metadata, Network, Null, OnDeny,
+    Opener, OsEntropy, Password, Peer, PeerAddress, Plain, Properties, Protection, PublicKey,
+    Ready, Reason, Refusal, Rights, RoutingIds, Sealer, SecretKey, SecurityEvent, ServerKeys,
+    Severity, Side, SocketType, SocketTypes, Source, Stage, Step, StopCause, SystemError, Telling,
+    Topics, UnknownBackend, ZapHandler, ZapReply, ZapRequest, ZapStatus, z85,
 };
 
 pub use crate::adapters::{MessageSink, Messages};
@@ -68,6 +71,7 @@ pub use crate::error::{
     BindError, ConnectError, ContextError, EndpointNotFound, RecvError, RefusedEndpoint, SendError,
     SubscribePeerError, TryRecvError, TrySendError, TrySendErrorKind,
 };
+pub use crate::events::SecurityEvents;
 pub use crate::monitor::Monitor;
 pub use crate::options::{IpcFilter, Options, ReconnectStop, SourceLimits};
 pub use crate::pipe::{Drops, LinkStatus, Statistics, Traffic};

@@ -1,33 +1,29 @@
 //! What happens on a socket's links, for whoever wants to know.
 
-use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::sync::{Arc, Mutex, Weak};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use curvelink_proto::{LinkEvent, LinkEventKind, LinkEvents};
 
-use crate::sync::lock;
-
-/// Most events that wait for a monitor; the oldest go first.
-const MAX_EVENTS: usize = 1024;
+use crate::mailbox::{Listeners, Mailbox};
 
 /// A stream of one socket's [`LinkEvent`]s, from its making on.
 ///
 /// A monitor that is not read never holds the socket up: it keeps the last 1024 events and
-/// [`lost`](Self::lost) counts the others. Every event also goes to `tracing`, under the target
-/// `curvelink::link`. [`LinkEvent::libzmq`] gives the numbers of libzmq's monitor.
+/// [`lost`](Self::lost) counts the others. It is for programs: it tells every event singly,
+/// refusals too, however many there are. What an operator reads and keeps is
+/// [`Context::events`](crate::Context::events), where a flood is few events. Every event also goes
+/// to `tracing`, at DEBUG under the target `curvelink::link`. [`LinkEvent::libzmq`] gives the
+/// numbers of libzmq's monitor.
 #[derive(Debug)]
 #[doc(alias = "zmq_socket_monitor")]
-pub struct Monitor(Arc<Mutex<Queue>>);
+pub struct Monitor(Arc<Listener>);
 
 #[derive(Debug)]
-struct Queue {
+struct Listener {
     wanted: LinkEvents,
-    events: VecDeque<LinkEvent>,
-    lost: u64,
-    closed: bool,
-    waker: Option<Waker>,
+    events: Mailbox<LinkEvent>,
+    lost: AtomicU64,
 }
 
 impl Monitor {
@@ -36,95 +32,57 @@ impl Monitor {
     ///
     /// Cancel safe: an event is taken only by a call that returns it.
     pub async fn recv(&mut self) -> Option<LinkEvent> {
-        poll_fn(|cx| self.poll_recv(cx)).await
-    }
-
-    fn poll_recv(&self, cx: &Context<'_>) -> Poll<Option<LinkEvent>> {
-        let mut queue = lock(&self.0);
-        match queue.events.pop_front() {
-            Some(event) => Poll::Ready(Some(event)),
-            None if queue.closed => Poll::Ready(None),
-            None => {
-                queue.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
+        self.0.events.recv().await
     }
 
     /// The next event, if one waits.
     pub fn try_recv(&mut self) -> Option<LinkEvent> {
-        lock(&self.0).events.pop_front()
+        self.0.events.try_recv()
     }
 
     /// How many events were lost because nobody read them in time.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        lock(&self.0).lost
+        self.0.lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Listener {
+    fn tell(&self, event: &LinkEvent) {
+        if self.wanted.contains(&event.kind) && self.events.push(event.clone()).is_some() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
 /// The monitors of one socket.
 #[derive(Debug, Default)]
-pub(crate) struct Monitors(Mutex<Vec<Weak<Mutex<Queue>>>>);
+pub(crate) struct Monitors(Listeners<Listener>);
 
 impl Monitors {
     pub(crate) fn subscribe(&self, wanted: LinkEvents) -> Monitor {
-        let queue = Arc::new(Mutex::new(Queue {
+        let listener = Arc::new(Listener {
             wanted,
-            events: VecDeque::new(),
-            lost: 0,
-            closed: false,
-            waker: None,
-        }));
-        lock(&self.0).push(Arc::downgrade(&queue));
-        Monitor(queue)
-    }
-
-    pub(crate) fn emit(&self, event: LinkEvent) {
-        match &event.kind {
-            LinkEventKind::Refused(_) | LinkEventKind::Denied { .. } => {
-                tracing::warn!(target: "curvelink::link", id = event.kind.id(), "{event}");
-            }
-            kind => tracing::debug!(target: "curvelink::link", id = kind.id(), "{event}"),
-        }
-        let mut wakers = Vec::new();
-        lock(&self.0).retain(|queue| {
-            let queue = queue.upgrade();
-            wakers.extend(queue.as_ref().and_then(|queue| lock(queue).add(&event)));
-            queue.is_some()
+            events: Mailbox::new(),
+            lost: AtomicU64::new(0),
         });
-        wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Queue {
-    /// Adds an event if it is wanted; who is to be woken for it.
-    fn add(&mut self, event: &LinkEvent) -> Option<Waker> {
-        if !self.wanted.contains(&event.kind) {
-            return None;
-        }
-        if self.events.len() == MAX_EVENTS {
-            self.events.pop_front();
-            self.lost += 1;
-        }
-        self.events.push_back(event.clone());
-        self.waker.take()
+        self.0.add(&listener);
+        Monitor(listener)
     }
 
-    /// Adds the last event; who is to be woken.
-    fn close(&mut self) -> Option<Waker> {
-        let last = LinkEvent::new(Arc::from(""), None, LinkEventKind::MonitorStopped);
-        let waker = self.waker.take();
-        self.closed = true;
-        self.add(&last);
-        waker
+    pub(crate) fn emit(&self, event: &LinkEvent) {
+        for listener in self.0.all() {
+            listener.tell(event);
+        }
     }
 }
 
 impl Drop for Monitors {
     fn drop(&mut self) {
-        let queues: Vec<_> = lock(&self.0).iter().filter_map(Weak::upgrade).collect();
-        let wakers = queues.iter().filter_map(|queue| lock(queue).close());
-        wakers.for_each(Waker::wake);
+        let last = LinkEvent::new(Arc::from(""), None, LinkEventKind::MonitorStopped);
+        for listener in self.0.all() {
+            listener.tell(&last);
+            listener.events.close();
+        }
     }
 }

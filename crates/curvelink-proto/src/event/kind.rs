@@ -6,10 +6,10 @@ use std::ops::BitOr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Reason, Refusal};
+use super::{EventId, Reason, Refusal};
 use crate::peer::Peer;
 
-/// What happened. The stable ids (`CLnnnn`) are those of [`LinkEventKind::id`].
+/// What happened. Those of the catalogue have an [`id`](LinkEventKind::id).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LinkEventKind {
@@ -62,6 +62,8 @@ pub enum LinkEventKind {
         action: Action,
         /// The name that the policy gave the peer.
         name: Option<Arc<str>>,
+        /// The topic, or the first of them, [escaped](super::Escaped).
+        topic: Arc<str>,
         /// How often on this link since the last such event, at least 1.
         count: u64,
     },
@@ -79,14 +81,19 @@ pub enum LinkEventKind {
 }
 
 impl LinkEventKind {
-    /// The stable id of the catalogue, where the event has one.
+    /// What it is in the catalogue of security events, where it is in it.
     #[must_use]
-    pub const fn id(&self) -> Option<&'static str> {
+    pub const fn id(&self) -> Option<EventId> {
         match self {
-            Self::HandshakeSucceeded(_) => Some("CL1001"),
-            Self::Refused(_) => Some("CL1002"),
-            Self::Disconnected { .. } => Some("CL1003"),
-            Self::Denied { .. } => Some("CL1020"),
+            Self::HandshakeSucceeded(_) => Some(EventId::Accepted),
+            Self::Refused(_) => Some(EventId::Refused),
+            Self::Disconnected {
+                reason: Some(reason),
+                ..
+            } if reason.is_withdrawal() => Some(EventId::Cut),
+            Self::Disconnected { .. } => Some(EventId::Disconnected),
+            Self::Denied { .. } => Some(EventId::Denied),
+            Self::AcceptFailed { .. } => Some(EventId::AcceptFailed),
             _ => None,
         }
     }
@@ -119,6 +126,7 @@ impl fmt::Display for LinkEventKind {
                 action,
                 name,
                 count,
+                ..
             } => {
                 write!(f, "denied: {action} outside the rights of ")?;
                 write!(
@@ -267,11 +275,19 @@ pub enum Action {
     Subscribe,
 }
 
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Action {
+    /// One word, lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Publish => "publish",
             Self::Subscribe => "subscribe",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

@@ -1,16 +1,23 @@
 //! What happens on links, as one list: the log, the monitor, metrics and the audit trail share it.
 
+mod catalogue;
+mod escaped;
 mod kind;
 mod reason;
 mod refusal;
+mod security;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use self::catalogue::{EventId, Severity, Telling};
+pub use self::escaped::Escaped;
 pub use self::kind::{Action, LinkEventKind, LinkEvents, StopCause, SystemError};
 pub use self::reason::Reason;
 pub use self::refusal::{Refusal, Side, Stage};
-use crate::peer::PeerAddress;
+pub use self::security::SecurityEvent;
+use crate::peer::{Peer, PeerAddress};
 
 /// Something that happened on one endpoint of a socket.
 #[derive(Clone, Debug)]
@@ -20,6 +27,10 @@ pub struct LinkEvent {
     pub endpoint: Arc<str>,
     /// The other side, once there is one.
     pub address: Option<PeerAddress>,
+    /// How old the connection is, where the event is one of a connection.
+    pub age: Option<Duration>,
+    /// Who the other side is, once the link is up.
+    pub peer: Option<Arc<Peer>>,
     /// What happened.
     pub kind: LinkEventKind,
 }
@@ -35,6 +46,8 @@ impl LinkEvent {
         Self {
             endpoint,
             address,
+            age: None,
+            peer: None,
             kind,
         }
     }

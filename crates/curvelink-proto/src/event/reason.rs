@@ -95,6 +95,17 @@ reasons! {
     Internal = "internal",
 }
 
+impl Reason {
+    /// Whether the policy took back what it had granted: such a link was cut, it did not end.
+    #[must_use]
+    pub const fn is_withdrawal(self) -> bool {
+        matches!(
+            self,
+            Self::Revoked | Self::RightsNarrowed | Self::KeyExpired | Self::SessionAge
+        )
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())

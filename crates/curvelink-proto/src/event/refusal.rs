@@ -69,6 +69,17 @@ pub enum Side {
     Peer,
 }
 
+impl Side {
+    /// One word, lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Us => "us",
+            Self::Peer => "peer",
+        }
+    }
+}
+
 /// How far a connection had come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

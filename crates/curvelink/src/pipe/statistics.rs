@@ -22,6 +22,10 @@ pub struct Statistics {
     pub queued_from_peers: usize,
     /// Messages that were dropped, by reason.
     pub dropped: Drops,
+    /// Connections that were refused, by this side or by the peer.
+    pub refused: u64,
+    /// Messages and subscriptions that peers' rights did not hold.
+    pub denied: u64,
 }
 
 /// One link that is up: who is at its other end, since when, and what went over it.

@@ -166,11 +166,17 @@ impl Session {
         let Some(topics) = self.core.limits(peer, Action::Publish) else {
             return;
         };
-        let all = messages.len();
-        messages.retain(|message| topics.contain(topic(message)));
-        for _ in messages.len()..all {
-            self.deny(Action::Publish);
-        }
+        let mut told = Vec::new();
+        messages.retain(|message| {
+            let topic = topic(message);
+            let is_allowed = topics.contain(topic);
+            if !is_allowed {
+                self.core.count_denied();
+                told.extend(self.denials.count(Action::Publish, peer, topic));
+            }
+            is_allowed
+        });
+        told.into_iter().for_each(|denied| self.emit(denied));
     }
 
     fn take_subscription(&mut self, subscribe: bool, prefix: &Bytes) -> Result<(), LinkEnd> {
@@ -178,7 +184,9 @@ impl Session {
             return Ok(());
         };
         if !self.core.allows(peer, Action::Subscribe, prefix) {
-            self.deny(Action::Subscribe);
+            self.core.count_denied();
+            let denied = self.denials.count(Action::Subscribe, peer, prefix);
+            denied.into_iter().for_each(|denied| self.emit(denied));
             return Ok(());
         }
         // An XPUB receives both: what the peer sent before comes before.
@@ -188,13 +196,6 @@ impl Session {
         self.core
             .subscription(pipe, subscribe, prefix)
             .map_err(LinkEnd::Pattern)
-    }
-
-    fn deny(&mut self, action: Action) {
-        let name = self.peer.as_ref().and_then(|peer| peer.name.clone());
-        if let Some(denied) = self.denials.count(action, name, Instant::now()) {
-            self.emit(denied);
-        }
     }
 
     pub(super) fn drive_inbox(&mut self, cx: &mut Context<'_>) -> Step {

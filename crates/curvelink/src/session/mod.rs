@@ -18,8 +18,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use curvelink_proto::{
-    BoxFuture, Engine, EngineConfig, LinkEventKind, Message, OsEntropy, Peer, PeerAddress,
-    ProtocolError, Reason, Refusal, Side, Stage, ZapReply,
+    BoxFuture, Engine, EngineConfig, LinkEvent, LinkEventKind, Message, OsEntropy, Peer,
+    PeerAddress, ProtocolError, Reason, Refusal, Side, Stage, ZapReply,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -66,6 +66,7 @@ pub(crate) struct Session {
     denials: Denials,
     /// Of a connection that came to us, until it is ready.
     slot: Option<Slot>,
+    born: Instant,
     sent: u64,
     received: u64,
     /// Octets that the current poll has read.
@@ -142,6 +143,7 @@ impl Session {
             timer: Timer::default(),
             denials: Denials::default(),
             slot: None,
+            born: now,
             sent: 0,
             received: 0,
             read_now: 0,
@@ -250,8 +252,7 @@ impl Session {
 
     fn report(&mut self, end: &LinkEnd) {
         if let Some(peer) = &self.peer {
-            let name = peer.name.clone();
-            for denied in self.denials.flush(&name) {
+            for denied in self.denials.flush(peer) {
                 self.emit(denied);
             }
             let reason = match end {
@@ -287,8 +288,11 @@ impl Session {
     }
 
     fn emit(&self, kind: LinkEventKind) {
-        self.core
-            .emit(&self.link.endpoint, Some(self.link.address), kind);
+        let Link { endpoint, address } = &self.link;
+        let mut event = LinkEvent::new(endpoint.clone(), Some(*address), kind);
+        event.age = Some(self.born.elapsed());
+        event.peer.clone_from(&self.peer);
+        self.core.tell(&event);
     }
 }
 

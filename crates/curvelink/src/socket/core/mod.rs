@@ -6,14 +6,15 @@ mod links;
 mod readiness;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use curvelink_proto::{
-    Action, EngineConfig, LinkEvent, LinkEventKind, Message, Peer, PeerAddress, Reason, SocketType,
-    Topics,
+    Action, EngineConfig, EventId, LinkEvent, LinkEventKind, Message, Peer, PeerAddress, Reason,
+    SecurityEvent, SocketType, Topics,
 };
 
 pub(crate) use self::effect::Effect;
@@ -38,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) monitors: Monitors,
     pub(crate) book: Mutex<Book>,
+    refused: AtomicU64,
+    denied: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -80,6 +83,8 @@ impl Core {
             shared,
             monitors: Monitors::default(),
             book: Mutex::default(),
+            refused: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
         })
     }
 
@@ -210,6 +215,8 @@ impl Core {
         let state = lock(&self.state);
         let mut statistics = state.pipes.statistics();
         statistics.queued_from_peers += state.pattern.waiting() + state.returned.len();
+        statistics.refused = self.refused.load(Ordering::Relaxed);
+        statistics.denied = self.denied.load(Ordering::Relaxed);
         statistics
     }
 
@@ -237,8 +244,29 @@ impl Core {
         address: Option<PeerAddress>,
         kind: LinkEventKind,
     ) {
-        self.monitors
-            .emit(LinkEvent::new(endpoint.clone(), address, kind));
+        self.tell(&LinkEvent::new(endpoint.clone(), address, kind));
+    }
+
+    /// Tells the monitors, the operator what is in the catalogue, and the log every detail.
+    pub(crate) fn tell(&self, event: &LinkEvent) {
+        tracing::debug!(target: "curvelink::link", id = event.kind.id().map(EventId::code), "{event}");
+        if let LinkEventKind::Refused(_) = event.kind {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(mut told) = SecurityEvent::of_link(event, SystemTime::now()) {
+            let security = &self.options.security;
+            if event.address.is_some() {
+                told.mechanism = told.mechanism.or_else(|| Some(security.mechanism.name()));
+                told.domain = Some(security.zap_domain.clone()).filter(|domain| !domain.is_empty());
+            }
+            self.shared.record(told);
+        }
+        self.monitors.emit(event);
+    }
+
+    /// Counts something that a peer tried outside its rights.
+    pub(crate) fn count_denied(&self) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether a peer may do this with a topic.
