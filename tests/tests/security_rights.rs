@@ -39,6 +39,7 @@ async fn denied(monitor: &mut Monitor, expected: Action) -> u64 {
             action,
             name,
             count,
+            ..
         } => Some((*action, name.clone(), *count)),
         _ => None,
     })

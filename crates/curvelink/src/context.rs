@@ -5,13 +5,14 @@ use std::future::poll_fn;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use curvelink_proto::{Peer, SecurityEvent, SocketType, ZapHandler};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::error::ContextError;
-use crate::events::{Events, SecurityEvents};
+use crate::events::{Events, SecurityEvents, Standing};
 use crate::options::Options;
 use crate::policy::{self, Policy};
 use crate::socket::core::Core;
@@ -135,6 +136,12 @@ impl Context {
         self.0.shared.record(event);
     }
 
+    /// Tells an event of the program's own now, and every hour until what this gives is dropped:
+    /// what is in force must not be forgotten because it was told once.
+    pub fn stand(&self, event: SecurityEvent) -> Standing {
+        self.0.shared.stand(event)
+    }
+
     /// A socket whose type is known when the program is written.
     ///
     /// ```
@@ -187,6 +194,11 @@ impl Shared {
 
     pub(crate) fn record(&self, event: SecurityEvent) {
         self.events.note(event, &self.runtime);
+    }
+
+    pub(crate) fn stand(&self, event: SecurityEvent) -> Standing {
+        const HOUR: Duration = Duration::from_secs(3600);
+        self.events.stand(event, HOUR, &self.runtime)
     }
 
     /// Runs a task of a socket's on the runtime; shutdown waits for it.

@@ -71,7 +71,7 @@ pub use crate::error::{
     BindError, ConnectError, ContextError, EndpointNotFound, RecvError, RefusedEndpoint, SendError,
     SubscribePeerError, TryRecvError, TrySendError, TrySendErrorKind,
 };
-pub use crate::events::SecurityEvents;
+pub use crate::events::{SecurityEvents, Standing};
 pub use crate::monitor::Monitor;
 pub use crate::options::{IpcFilter, Options, ReconnectStop, SourceLimits};
 pub use crate::pipe::{Drops, LinkStatus, Statistics, Traffic};

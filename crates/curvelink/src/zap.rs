@@ -5,13 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use curvelink_proto::zap::{
     ZAP_ENDPOINT, decode_reply, decode_request, encode_reply, encode_request,
 };
 use curvelink_proto::{
-    BoxFuture, Endpoint, Frame, Message, PeerAddress, SocketType, ZapHandler, ZapReply, ZapRequest,
+    BoxFuture, Credentials, Endpoint, EventId, Frame, Message, PeerAddress, SecurityEvent,
+    SocketType, ZapHandler, ZapReply, ZapRequest, ZapStatus,
 };
 
 use crate::context::{Context, Shared};
@@ -30,9 +31,13 @@ pub(crate) fn has_policy(shared: &Shared) -> bool {
 /// not allow) is a refusal with status 500.
 pub(crate) fn authenticate(core: Arc<Core>, request: ZapRequest) -> BoxFuture<'static, ZapReply> {
     Box::pin(async move {
+        let began = Instant::now();
         let ask = NoPanic(Box::pin(ask(&core.shared, &request)));
         let reply = tokio::time::timeout(core.options.security.zap_timeout, ask).await;
-        reply.ok().flatten().unwrap_or_else(ZapReply::failed)
+        let reply = reply.ok().flatten().unwrap_or_else(ZapReply::failed);
+        core.shared
+            .record(decision(&core.shared, &request, &reply, began.elapsed()));
+        reply
     })
 }
 
@@ -46,6 +51,31 @@ pub(crate) fn admits_address(core: &Core, address: &PeerAddress) -> bool {
     let domain = &core.options.security.zap_domain;
     let ask = AssertUnwindSafe(|| handler.admits_address(domain, address));
     catch_unwind(ask).unwrap_or(false)
+}
+
+/// What the policy said, and how long it took.
+fn decision(
+    shared: &Shared,
+    request: &ZapRequest,
+    reply: &ZapReply,
+    took: Duration,
+) -> SecurityEvent {
+    let mut event = SecurityEvent::new(EventId::Decision, SystemTime::now());
+    event.endpoint = Some(request.endpoint.clone());
+    event.at(Some(request.address));
+    event.mechanism = Some(request.mechanism);
+    event.domain = Some(request.domain.clone()).filter(|domain| !domain.is_empty());
+    event.status = Some(reply.status.code());
+    event.duration = Some(took);
+    if let Credentials::Curve(key) = &request.credentials {
+        event.fingerprint = Some(key.fingerprint());
+    }
+    if reply.status == ZapStatus::Admitted {
+        event.identity = Some(reply.user_id.clone());
+    }
+    let is_ours = lock(&shared.policy).is_some();
+    event.detail("handler", if is_ours { "context" } else { ZAP_ENDPOINT });
+    event
 }
 
 /// The handler set on the context; else the socket bound at `inproc://zeromq.zap.01`; else none.

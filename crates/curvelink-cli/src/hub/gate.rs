@@ -32,6 +32,11 @@ pub(super) struct Refused {
     pub(super) message: String,
 }
 
+impl Refused {
+    /// The code where the sender may not publish the topic, whatever the envelope says.
+    pub(super) const TOPIC_DENIED: &'static str = "topic-denied";
+}
+
 impl Gate {
     pub(super) fn new(policy: Arc<Policy>, config: &EnvelopeConfig) -> anyhow::Result<Self> {
         let verifier = match config.sign {
@@ -73,7 +78,7 @@ impl Gate {
             );
         };
         if !peer.rights.publish.contain(topic) {
-            return refused("topic-denied", self.rights_of(name));
+            return refused(Refused::TOPIC_DENIED, self.rights_of(name));
         }
         if frames.len() == 1 {
             return Ok(Verdict::Ask);

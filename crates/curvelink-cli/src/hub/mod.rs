@@ -14,6 +14,7 @@ mod client;
 mod gate;
 mod memory;
 mod receipt;
+mod told;
 
 pub(crate) use ack::Ack;
 pub(crate) use client::{Client, endpoints};
@@ -24,18 +25,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use curvelink::{
-    Context, Curve, Frame, LinkEvent, LinkEventKind, Message, Options, Peer, Router, Socket, Xpub,
-};
+use curvelink::{Context, Curve, Frame, Message, Options, Peer, Router, Socket, Standing, Xpub};
 use curvelink_envelope::Trailer;
 use curvelink_zap::PolicyHandler;
 use tokio::pin;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
 
-use crate::exit::one_line;
-use crate::home::{Endpoints, HUB, Home};
-use gate::{Gate, Refused, Verdict};
+use crate::home::{Endpoints, HUB, Home, Sign};
+use gate::{Gate, Verdict};
 use memory::Memory;
 use receipt::Ledger;
 
@@ -54,6 +51,7 @@ struct Answer {
 
 /// A hub that is bound and not yet running.
 pub(crate) struct Hub {
+    context: Context,
     ingest: Socket<Router>,
     feed: Socket<Xpub>,
     gate: Gate,
@@ -62,6 +60,8 @@ pub(crate) struct Hub {
     endpoints: Endpoints,
     /// The fingerprint of the hub's own key.
     key: String,
+    /// Told again every hour.
+    _insecure: Option<Standing>,
 }
 
 impl Hub {
@@ -99,7 +99,11 @@ impl Hub {
                 .with_context(|| to_feed.clone())?
                 .to_string(),
         };
+        let is_unsigned = home.config.envelope.sign == Sign::None;
+        let insecure = is_unsigned.then(|| context.stand(told::insecure("unsigned-messages")));
+        context.record(told::lifecycle("start", &key));
         Ok(Self {
+            context: context.clone(),
             ingest,
             feed,
             gate,
@@ -107,6 +111,7 @@ impl Hub {
             ledger: Ledger::new(),
             endpoints,
             key,
+            _insecure: insecure,
         })
     }
 
@@ -123,7 +128,6 @@ impl Hub {
     /// Works until `stop` resolves.
     pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         pin!(stop);
-        let mut events = (self.ingest.monitor(), self.feed.monitor());
         let mut remember = interval(REMEMBER);
         remember.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -133,15 +137,14 @@ impl Hub {
                 biased;
                 () = &mut stop => break,
                 _ = remember.tick() => if let Err(error) = self.memory.save(&self.gate) {
-                    warn!("what was seen is not on disk, a crash would forget it: {error:#}");
+                    self.context.record(told::not_saved(&error));
                 },
-                Some(event) = events.0.recv() => tell(&event),
-                Some(event) = events.1.recv() => tell(&event),
                 () = self.ledger.due() => self.answer_overdue().await,
                 change = self.feed.recv() => self.note(&change?).await,
                 request = self.ingest.recv() => self.answer(request?).await,
             }
         }
+        self.context.record(told::lifecycle("stop", &self.key));
         self.memory.save(&self.gate)
     }
 
@@ -151,10 +154,10 @@ impl Hub {
             return;
         };
         let (Some(id), Some(delimiter)) = (request.pop_front(), request.pop_front()) else {
-            return warn!("a request without its envelope frames: not from a REQ socket");
+            return self.context.record(told::not_a_request(&peer));
         };
         if !delimiter.is_empty() {
-            return warn!(peer = %peer, "a request that is not from a REQ socket");
+            return self.context.record(told::not_a_request(&peer));
         }
         let frames = request.into_frames();
         let statement = frames.last().and_then(|last| Trailer::parse(last).ok());
@@ -190,12 +193,9 @@ impl Hub {
             .unwrap_or_default();
         match self.ledger.note(subscribed, what, name) {
             None => {
-                let what_for = if subscribed {
-                    "subscribed"
-                } else {
-                    "unsubscribed"
-                };
-                info!(name, prefix = shown_topic(Some(&what.into())), "{what_for}");
+                let peer = change.peer().map(|peer| &**peer);
+                self.context
+                    .record(told::subscription(peer, what, subscribed));
             }
             Some(answers) => {
                 for answer in answers {
@@ -207,10 +207,9 @@ impl Hub {
 
     async fn answer_overdue(&mut self) {
         for (mut answer, unconfirmed) in self.ledger.overdue() {
-            warn!(
-                names = unconfirmed.join(", "),
-                "a subscriber did not confirm a message in time"
-            );
+            for name in &unconfirmed {
+                self.context.record(told::unconfirmed(name));
+            }
             answer.ack.unconfirmed = unconfirmed;
             self.reply(answer).await;
         }
@@ -218,24 +217,19 @@ impl Hub {
 
     /// The answer, and whether the message was passed on.
     async fn handle(&mut self, peer: &Peer, frames: Vec<Frame>) -> (Ack, bool) {
-        let name = peer.name.as_deref().unwrap_or_default().to_owned();
-        let topic = shown_topic(frames.first());
         match self.gate.judge(peer, &frames) {
-            Err(Refused { code, message }) => {
-                warn!(
-                    id = "CL2003",
-                    code,
-                    name,
-                    topic,
-                    "refused: {}",
-                    one_line(&message)
-                );
-                (Ack::refused(code, message), false)
+            Err(refused) => {
+                let topic = frames.first().map_or(&[][..], |topic| topic);
+                self.context.record(told::refused(peer, topic, &refused));
+                (Ack::refused(refused.code, refused.message), false)
             }
             Ok(Verdict::Ask) => (Ack::accepted(self.subscribers(frames.first())), false),
             Ok(Verdict::Publish) => {
                 let subscribers = self.subscribers(frames.first());
-                info!(name, topic, subscribers = subscribers.len(), "published");
+                if let Some(topic) = frames.first() {
+                    let count = subscribers.len();
+                    self.context.record(told::published(peer, topic, count));
+                }
                 match self.feed.send(Message::from(frames)).await {
                     Ok(()) => (Ack::accepted(subscribers), true),
                     Err(error) => (Ack::refused("feed", error.to_string()), false),
@@ -251,24 +245,5 @@ impl Hub {
             .iter()
             .map(|peer| peer.name.as_deref().unwrap_or("?").to_owned())
             .collect()
-    }
-}
-
-/// A topic for the log: at most 256 octets, and none that drives a terminal.
-fn shown_topic(topic: Option<&Frame>) -> String {
-    let octets = topic.map_or(&[][..], |topic| &topic[..topic.len().min(256)]);
-    one_line(&String::from_utf8_lossy(octets))
-}
-
-/// Logs who came, and whom the protocol cut off; the runtime itself logs who was refused.
-fn tell(event: &LinkEvent) {
-    match &event.kind {
-        LinkEventKind::HandshakeSucceeded(_) => info!(id = event.kind.id(), "{event}"),
-        LinkEventKind::Disconnected {
-            reason: Some(_), ..
-        } => {
-            warn!(id = event.kind.id(), "{event}");
-        }
-        _ => {}
     }
 }

@@ -5,6 +5,7 @@ mod evidence;
 mod guide;
 mod hub;
 mod key;
+mod log;
 mod q1;
 mod refusals;
 mod secrets;

@@ -7,10 +7,11 @@ mod table;
 mod tests;
 
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use curvelink_proto::{EventId, SecurityEvent};
 use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
 use self::aggregate::Aggregator;
 use crate::mailbox::{Listeners, Mailbox};
@@ -126,6 +127,18 @@ impl Events {
         }
     }
 
+    /// Tells an event now, and again each time that `every` has passed.
+    pub(crate) fn stand(
+        self: &Arc<Self>,
+        event: SecurityEvent,
+        every: Duration,
+        runtime: &Handle,
+    ) -> Standing {
+        self.note(event.clone(), runtime);
+        let again = again(Arc::downgrade(self), event, every, runtime.clone());
+        Standing(runtime.spawn(again).abort_handle())
+    }
+
     /// Tells all that was counted: nothing is left when a program ends.
     pub(crate) fn flush(&self) {
         let mut told = Vec::new();
@@ -164,6 +177,29 @@ impl Drop for Events {
         for stream in self.streams.all() {
             stream.events.close();
         }
+    }
+}
+
+/// A state that is told again every hour, until this is dropped.
+#[derive(Debug)]
+#[must_use = "dropping it ends it"]
+pub struct Standing(AbortHandle);
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn again(events: Weak<Events>, mut event: SecurityEvent, every: Duration, runtime: Handle) {
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(events) = events.upgrade() else {
+            return;
+        };
+        event.first = SystemTime::now();
+        event.last = event.first;
+        events.note(event.clone(), &runtime);
     }
 }
 

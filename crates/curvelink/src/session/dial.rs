@@ -12,6 +12,7 @@ use curvelink_proto::{
 };
 
 use super::{Link, Outcome, Session};
+use crate::events::Standing;
 use crate::pipe::PipeId;
 use crate::socket::core::{Core, Queues};
 use crate::sync::lock;
@@ -34,6 +35,7 @@ pub(crate) fn spawn(
         core: core.clone(),
         config: config(core),
         name: Arc::from(endpoint.to_string()),
+        _insecure: transport::tell_insecure(core, &endpoint),
         endpoint,
         queues,
         disconnected,
@@ -59,6 +61,7 @@ struct Dial {
     name: Arc<str>,
     queues: Queues,
     disconnected: Arc<AtomicBool>,
+    _insecure: Option<Standing>,
 }
 
 impl Dial {

@@ -10,10 +10,11 @@ use tokio::task::JoinHandle;
 
 use super::slots::Slots;
 use super::{Link, Session};
+use crate::events::Standing;
 use crate::socket::core::Core;
 use crate::sources::Source;
 use crate::sync::lock;
-use crate::transport::{BoxStream, Listener};
+use crate::transport::{self, BoxStream, Listener};
 use crate::zap;
 
 /// The wait after the system could not accept: without it, a process that has run out of file
@@ -21,7 +22,7 @@ use crate::zap;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) fn spawn(core: &Arc<Core>, listener: Listener, endpoint: &Endpoint) -> JoinHandle<()> {
-    let listening = Listening::tell(core.clone(), Arc::from(endpoint.to_string()));
+    let listening = Listening::tell(core.clone(), endpoint);
     core.shared.spawn(accept(listener, listening))
 }
 
@@ -30,12 +31,19 @@ pub(crate) fn spawn(core: &Arc<Core>, listener: Listener, endpoint: &Endpoint) -
 struct Listening {
     core: Arc<Core>,
     endpoint: Arc<str>,
+    _insecure: Option<Standing>,
 }
 
 impl Listening {
-    fn tell(core: Arc<Core>, endpoint: Arc<str>) -> Self {
+    fn tell(core: Arc<Core>, bound: &Endpoint) -> Self {
+        let endpoint = Arc::from(bound.to_string());
         core.emit(&endpoint, None, LinkEventKind::Listening);
-        Self { core, endpoint }
+        let insecure = transport::tell_insecure(&core, bound);
+        Self {
+            core,
+            endpoint,
+            _insecure: insecure,
+        }
     }
 }
 
@@ -46,7 +54,7 @@ impl Drop for Listening {
 }
 
 async fn accept(listener: Listener, listening: Listening) {
-    let Listening { core, endpoint } = &listening;
+    let Listening { core, endpoint, .. } = &listening;
     let slots = Slots::new(&core.options);
     // Ends when the task is aborted: a socket that is closed aborts its listeners.
     loop {

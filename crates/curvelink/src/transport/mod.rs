@@ -10,13 +10,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use curvelink_proto::{Endpoint, Host, LinkEventKind, PeerAddress, Source};
+use curvelink_proto::{Endpoint, EventId, Host, LinkEventKind, PeerAddress, SecurityEvent, Source};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::{BindError, ConnectError, RefusedEndpoint};
+use crate::events::Standing;
 use crate::options::Options;
 use crate::session::{dial, listen};
 use crate::socket::core::Core;
@@ -206,6 +207,21 @@ fn is_local(core: &Core, endpoint: &Endpoint) -> bool {
     let tcp = &core.options.transport.tcp;
     let direct = tcp.device.is_empty() && tcp.socks_proxy.is_empty();
     endpoint.is_local() && (direct || !matches!(endpoint, Endpoint::Tcp { .. }))
+}
+
+/// Tells, for as long as what it gives is kept, what an endpoint that is in use leaves open: that
+/// clear text leaves this host, or that a server takes anybody.
+pub(crate) fn tell_insecure(core: &Core, endpoint: &Endpoint) -> Option<Standing> {
+    let mechanism = &core.options.security.mechanism;
+    let setting = if !mechanism.properties().confidential {
+        Some("clear-text").filter(|_| !is_local(core, endpoint))
+    } else {
+        Some("accept-anyone").filter(|_| mechanism.as_server() && !core.options.asks_policy())
+    }?;
+    let mut event = SecurityEvent::new(EventId::Insecure, SystemTime::now());
+    event.endpoint = Some(endpoint.to_string().into());
+    event.detail("setting", setting);
+    Some(core.shared.stand(event))
 }
 
 /// Whoever lists the processes that may connect does not mean everybody over tcp.
