@@ -73,7 +73,7 @@ fn decision(
     if reply.status == ZapStatus::Admitted {
         event.identity = Some(reply.user_id.clone());
     }
-    let is_ours = lock(&shared.policy).is_some();
+    let is_ours = shared.policy.handler().is_some();
     event.detail("handler", if is_ours { "context" } else { ZAP_ENDPOINT });
     event
 }

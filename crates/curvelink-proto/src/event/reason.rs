@@ -96,12 +96,19 @@ reasons! {
 }
 
 impl Reason {
-    /// Whether the policy took back what it had granted: such a link was cut, it did not end.
+    /// Whether a link that was up is cut with it because what had been granted was taken back: by
+    /// the policy, or by the application.
     #[must_use]
     pub const fn is_withdrawal(self) -> bool {
         matches!(
             self,
-            Self::Revoked | Self::RightsNarrowed | Self::KeyExpired | Self::SessionAge
+            Self::Revoked
+                | Self::RightsNarrowed
+                | Self::KeyExpired
+                | Self::SessionAge
+                | Self::PeerDropped
+                | Self::Temporary
+                | Self::HandlerError
         )
     }
 }
