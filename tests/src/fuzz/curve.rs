@@ -97,7 +97,8 @@ impl<'a> Attack<'a> {
             2 => body.push(0),
             3 => {
                 let at = self.input.wide() % body.len();
-                body[at] ^= 1 << self.input.below(8);
+                // Two bits: what was flipped before it was sealed is not put right again.
+                body[at] ^= 0x11 << self.input.below(4);
             }
             _ => {}
         }
