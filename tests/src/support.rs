@@ -2,6 +2,7 @@
 
 pub mod by_hand;
 pub mod changing;
+pub mod probes;
 pub mod process;
 pub mod proxy;
 pub mod random;

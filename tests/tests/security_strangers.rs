@@ -6,13 +6,12 @@ use curvelink::{
     Context, Curve, Dealer, LinkEventKind, Message, Options, Plain, Pub, Pull, Push, Reason,
     Rights, Router, Stage, TryRecvError, ZapReply, ZapRequest,
 };
-use curvelink_tests::support::random::Random;
 use curvelink_tests::support::{
-    Policy, admit, admitted, bind_tcp, deadline, disconnected, event, keys, number, peers, quick,
-    raw, refusal, texts,
+    Policy, admit, admitted, bind_tcp, curve, deadline, disconnected, event, keys, number, peers,
+    probes, quick, raw, refusal, texts,
 };
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 async fn strangers(endpoint: &str, count: usize, octets: &[u8]) -> Vec<TcpStream> {
     let mut all = Vec::new();
@@ -91,79 +90,101 @@ async fn t07_slots_of_silent_connections_are_freed_in_time() {
     drop(silent);
 }
 
-/// First octets of programs that look around.
-fn scanners() -> Vec<Vec<u8>> {
-    let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
-    let mut all: Vec<Vec<u8>> = vec![
-        [&tls[..], &[0x42; 512]].concat(),
-        b"GET / HTTP/1.1\r\nHost: victim\r\nUser-Agent: zgrab/0.x\r\n\r\n".to_vec(),
-        b"OPTIONS rtsp://x/ RTSP/1.0\r\n\r\n".to_vec(),
-        b"SSH-2.0-OpenSSH_9.9\r\n".to_vec(),
-        b"\x00\x00\x00\x71\x6a\x81\x6e\x30\x81\x6b\xa1\x03".to_vec(),
-        b"\r\n\r\n".to_vec(),
-        b"HELP\r\n".to_vec(),
-        b"*1\r\n$4\r\nPING\r\n".to_vec(),
-        vec![0xff; 4096],
-        vec![0; 4096],
-    ];
-    // A greeting, then what killed others: lengths that nobody has memory for.
+/// What knows enough of ZMTP 3 to greet, and then says what killed others: lengths that nobody has
+/// memory for.
+fn greeters(mechanism: &str) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
     for length in [u64::MAX, u64::MAX >> 1, 1 << 62, 1 << 32, 20_000] {
         for flags in [0x02, 0x06] {
-            let mut octets = raw::greeting("NULL");
+            let mut octets = raw::greeting(mechanism);
             octets.push(flags);
             octets.extend_from_slice(&length.to_be_bytes());
             octets.extend_from_slice(&[0x41; 256]);
             all.push(octets);
         }
     }
-    let mut random = Random::new();
-    for _ in 0..50 {
-        all.push(
-            (0..random.below(300))
-                .map(|_| random.below(256) as u8)
-                .collect(),
-        );
-    }
     all
 }
 
-#[tokio::test]
-async fn t14_scanners_are_refused_and_others_go_on() {
+/// A server over tcp and ipc with a good peer on each: every probe, over each, is refused with an
+/// event, while both peers go on.
+async fn probe(mechanism: &str, server: Options, client: Options) {
     let _deadline = deadline();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
     let context = Context::new().unwrap();
     context.set_zap_handler(admit("good", Rights::all()));
-    let server = keys();
-    let curve = Curve::client(keys(), server.public());
-    let plain = Plain::client("user", "password").unwrap();
-    for (server, client) in [
-        (quick(), quick()),
-        (quick().security(Plain::server()), quick().security(plain)),
-        (
-            quick().security(Curve::server(server)),
-            quick().security(curve),
-        ),
-    ] {
-        let pull = context.socket::<Pull>(server.greeting_timeout(Duration::from_millis(100)));
-        let endpoint = bind_tcp(&pull);
-        let mut monitor = pull.monitor();
-        let push = context.socket::<Push>(client);
-        push.connect(&endpoint).unwrap();
-        admitted(&mut monitor).await;
-        for (i, octets) in scanners().iter().enumerate() {
-            let mut stranger = raw::dial(&endpoint, octets).await;
-            let _cut_by_then = stranger.shutdown().await;
-            let (_, refused) = refusal(&mut monitor).await;
-            assert!(matches!(refused.stage, Stage::Greeting | Stage::Handshake));
-            push.send(i.to_string()).await.unwrap();
-            assert_eq!(number(&pull.recv().await.unwrap()), i as u64);
+    let pull = context.socket::<Pull>(server.greeting_timeout(Duration::from_millis(100)));
+    let ipc = format!("ipc://{}", path.display());
+    let tcp = bind_tcp(&pull);
+    pull.bind(&ipc).unwrap();
+    let mut monitor = pull.monitor();
+    let push = context.socket::<Push>(client);
+    push.connect(&tcp).unwrap();
+    push.connect(&ipc).unwrap();
+    peers(&push, 2).await;
+    peers(&pull, 2).await;
+
+    let mut probes: Vec<_> = probes::strangers()
+        .into_iter()
+        .map(|(name, octets)| (Some(name), octets))
+        .collect();
+    let others = greeters(mechanism).into_iter().chain(probes::noise(40));
+    probes.extend(others.map(|octets| (None, octets)));
+    for (i, (name, octets)) in probes.iter().enumerate() {
+        let mut one = raw::dial(&tcp, octets).await;
+        let mut other = UnixStream::connect(&path).await.unwrap();
+        let _cut_by_then = other.write_all(octets).await;
+        let _cut_by_then = (one.shutdown().await, other.shutdown().await);
+        let mut endpoints = Vec::new();
+        for _ in 0..2 {
+            let (event, refused) = refusal(&mut monitor).await;
+            endpoints.push(event.endpoint.to_string());
+            match name {
+                Some(name) => {
+                    let told = matches!(refused.reason, Reason::NotZmtp | Reason::LegacyVersion);
+                    assert!(
+                        told && refused.stage == Stage::Greeting,
+                        "{name}: {refused:?}"
+                    );
+                }
+                None => assert!(matches!(refused.stage, Stage::Greeting | Stage::Handshake)),
+            }
         }
-        assert_eq!(pull.peers().len(), 1);
-        assert_eq!(
-            pull.try_recv(),
-            Err(TryRecvError::Empty),
-            "no octet of theirs came through"
-        );
+        endpoints.sort();
+        assert_eq!(endpoints, [ipc.as_str(), &tcp]);
+        for message in [2 * i, 2 * i + 1] {
+            push.send(message.to_string()).await.unwrap();
+        }
+        let mut received = [0; 2];
+        for received in &mut received {
+            *received = number(&pull.recv().await.unwrap());
+        }
+        received.sort_unstable();
+        assert_eq!(received, [2 * i as u64, 2 * i as u64 + 1]);
     }
+    println!("{mechanism}: {} probes refused twice", probes.len());
+    assert_eq!(pull.peers().len(), 2);
+    let nothing = pull.try_recv();
+    assert_eq!(nothing, Err(TryRecvError::Empty), "no octet came through");
+}
+
+#[tokio::test]
+async fn t14_strangers_are_refused_by_null_and_others_go_on() {
+    probe("NULL", quick(), quick()).await;
+}
+
+#[tokio::test]
+async fn t14_strangers_are_refused_by_plain_and_others_go_on() {
+    let login = Plain::client("user", "password").unwrap();
+    let (server, client) = (quick().security(Plain::server()), quick().security(login));
+    probe("PLAIN", server, client).await;
+}
+
+#[tokio::test]
+async fn t14_strangers_are_refused_by_curve_and_others_go_on() {
+    let (server, client) = curve();
+    probe("CURVE", quick().security(server), quick().security(client)).await;
 }
 
 #[tokio::test]

@@ -241,6 +241,9 @@ pub enum KeyError {
 }
 
 #[cfg(test)]
+mod vectors;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

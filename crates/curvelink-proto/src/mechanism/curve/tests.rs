@@ -3,6 +3,7 @@
 mod backends;
 mod fields;
 mod rotation;
+mod vectors;
 
 use std::sync::LazyLock;
 
