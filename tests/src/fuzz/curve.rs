@@ -16,6 +16,8 @@ pub(super) struct Attack<'a> {
     pub(super) sound: bool,
     /// Something was left out: the engine may still wait for it.
     silent: bool,
+    /// The metadata announced that the end of the stream is said.
+    announced: bool,
     /// What will be sent a second time.
     again: Vec<u8>,
     /// What the engine said and nobody has heard yet.
@@ -32,6 +34,7 @@ impl<'a> Attack<'a> {
             side,
             sound: true,
             silent: false,
+            announced: false,
             again: Vec::new(),
             said,
         }
@@ -75,14 +78,20 @@ impl<'a> Attack<'a> {
 
     /// The metadata of a good peer, or any other.
     pub(super) fn metadata(&mut self, ours: SocketType, theirs: SocketType) -> Vec<u8> {
-        if self.input.octet().is_multiple_of(4) {
-            return raw::metadata(&[("Socket-Type", theirs.name().as_bytes())]);
-        }
-        let octets = self.input.chunk().to_vec();
+        let octets = match self.input.octet() % 4 {
+            0 => raw::metadata(&[("Socket-Type", theirs.name().as_bytes())]),
+            1 => raw::metadata(&[
+                ("Socket-Type", theirs.name().as_bytes()),
+                ("X-End-Of-Stream", b"1"),
+            ]),
+            _ => self.input.chunk().to_vec(),
+        };
         self.sound &= Metadata::parse(&octets).is_ok_and(|metadata| {
             let kind = metadata.property("Socket-Type");
             let kind = kind.and_then(|name| SocketType::from_name(name));
             let id = metadata.property("Identity").map_or(&b""[..], |id| id);
+            let end = metadata.property("X-End-Of-Stream");
+            self.announced = end.is_some_and(|value| value == "1");
             kind.is_some_and(|kind| ours.talks_to(kind)) && id.first() != Some(&0)
         });
         octets
@@ -139,16 +148,19 @@ impl<'a> Attack<'a> {
         mut last: u64,
         kind: SocketType,
     ) {
-        let mut meaning = Meaning::of(kind);
-        while !self.input.is_empty() {
-            let flags = self.input.octet() % 5;
+        let mut meaning = Meaning::of(kind, self.announced);
+        while !self.input.is_empty() && !meaning.end {
+            let flags = self.input.octet() % 6;
             let prefix = self.choose(&direction);
             let Some(next) = last.checked_add(1) else {
                 self.sound = false;
                 break;
             };
             let counter = self.counter(next);
-            let body = self.input.chunk();
+            let (flags, body) = match flags {
+                5 => (2, &b"\x0bENDOFSTREAM"[..]),
+                flags => (flags, self.input.chunk()),
+            };
             let counted = counter.to_be_bytes();
             let clear = [&[flags][..], body].concat();
             let sealed = session.seal(&nonce(prefix, &counted), &clear);
@@ -161,8 +173,15 @@ impl<'a> Attack<'a> {
                 };
                 self.sound = understood.is_some();
             }
+            // Before the end, what comes twice is an error; after it, nothing is.
+            let ended = self.sound && meaning.end;
             self.repeat();
+            self.sound |= ended;
             last = next;
+        }
+        let rest = self.input.rest();
+        if meaning.end {
+            self.side.feed(rest);
         }
         meaning.assert_seen(&self.side.seen);
         if self.sound {

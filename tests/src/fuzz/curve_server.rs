@@ -47,7 +47,7 @@ fn attack(mut attack: Attack<'_>, admitted: bool) {
         return attack.refused();
     };
     attack.repeat();
-    let Some(session) = initiate(&mut attack, &welcome, first) else {
+    let Some((session, claimed)) = initiate(&mut attack, &welcome, first) else {
         return attack.refused();
     };
     assert_eq!(attack.side.seen.asked.len(), usize::from(attack.sound));
@@ -55,7 +55,7 @@ fn attack(mut attack: Attack<'_>, admitted: bool) {
         let Credentials::Curve(key) = &request.credentials else {
             panic!("the policy is asked about a key");
         };
-        assert_eq!(*key.as_octets(), public(&CLIENT), "a key that was proven");
+        assert_eq!(*key.as_octets(), claimed, "a key that was proven");
     }
     attack.side.check_admission(true);
     let ready = attack.sound && admitted;
@@ -90,8 +90,9 @@ fn hello(attack: &mut Attack<'_>) -> u64 {
     counter
 }
 
-/// Sends INITIATE; the box of the traffic that may follow, `None` if WELCOME is not for us.
-fn initiate(attack: &mut Attack<'_>, welcome: &[u8], first: u64) -> Option<PairBox> {
+/// Sends INITIATE; the box of the traffic that may follow, and whose key was claimed; `None` if
+/// WELCOME is not for us.
+fn initiate(attack: &mut Attack<'_>, welcome: &[u8], first: u64) -> Option<(PairBox, [u8; 32])> {
     let greeting = PairBox::new(&public(&SERVER), &TRANSIENT);
     let sealed = nonce("WELCOME-", &welcome[8..24]);
     let clear = greeting.open(&sealed, &welcome[24..])?;
@@ -102,8 +103,9 @@ fn initiate(attack: &mut Attack<'_>, welcome: &[u8], first: u64) -> Option<PairB
     attack.flip(&mut cookie);
     let counter = attack.counter(first.wrapping_add(1));
     attack.sound &= first < u64::MAX;
-    let claimed = attack.choose(&[public(&CLIENT), public(&OTHER), WEAK[0], WEAK[1]]);
-    let owner = attack.choose(&[CLIENT, OTHER, TRANSIENT]);
+    // Whoever owns a key may claim it.
+    let owner = [CLIENT, OTHER, TRANSIENT][attack.input.below(3)];
+    let claimed = attack.choose(&[public(&owner), public(&SERVER), WEAK[0], WEAK[1]]);
     let mut vouched = [public(&TRANSIENT), public(&SERVER)].concat();
     attack.flip(&mut vouched);
     // A point of low order opens its box for everybody.
@@ -116,5 +118,5 @@ fn initiate(attack: &mut Attack<'_>, welcome: &[u8], first: u64) -> Option<PairB
     let clear = [&claimed[..], &unique, &vouch, &metadata].concat();
     let sealed = session.seal(&nonce("CurveZMQINITIATE", &counted), &clear);
     attack.deliver("INITIATE", [&cookie[..], &counted, &sealed].concat());
-    Some(session)
+    Some((session, claimed))
 }

@@ -57,7 +57,7 @@ pub(super) fn run(data: &[u8]) {
 /// Reads frames as RFC 37 has them, within the limits: what they mean, and whether they end the
 /// connection.
 fn read(mut octets: &[u8], kind: SocketType) -> (Meaning, bool) {
-    let mut meaning = Meaning::of(kind);
+    let mut meaning = Meaning::of(kind, false);
     while let Some((flags, rest)) = octets.split_first() {
         let (more, command) = (flags & 1 == 1, flags & 4 == 4);
         if flags & 0xf8 != 0 || (more && command) {

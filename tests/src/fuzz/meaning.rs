@@ -8,6 +8,9 @@ use super::side::{Seen, limits};
 #[derive(Debug)]
 pub(super) struct Meaning {
     kind: SocketType,
+    /// Whether the sender has announced that it says when its stream ends.
+    announced: bool,
+    pub(super) end: bool,
     /// The message of which frames are still to come.
     partial: Vec<Vec<u8>>,
     messages: Vec<Vec<Vec<u8>>>,
@@ -16,9 +19,11 @@ pub(super) struct Meaning {
 
 impl Meaning {
     /// Of what a socket of this type is sent.
-    pub(super) const fn of(kind: SocketType) -> Self {
+    pub(super) const fn of(kind: SocketType, announced: bool) -> Self {
         Self {
             kind,
+            announced,
+            end: false,
             partial: Vec::new(),
             messages: Vec::new(),
             subscriptions: Vec::new(),
@@ -30,6 +35,7 @@ impl Meaning {
         let messages: Vec<Vec<Vec<u8>>> = seen.messages.iter().map(octets).collect();
         assert_eq!(messages, self.messages);
         assert_eq!(seen.subscriptions, self.subscriptions);
+        assert_eq!(seen.end, self.end);
     }
 
     /// Takes a command; `None` if it ends the connection.
@@ -37,6 +43,10 @@ impl Meaning {
         let command = Command::parse(body)?;
         if command.is("PING") {
             return (2..=18).contains(&command.body.len()).then_some(());
+        }
+        if self.announced && command.is("ENDOFSTREAM") {
+            self.end = command.body.is_empty() && self.partial.is_empty();
+            return self.end.then_some(());
         }
         if command.is("SUBSCRIBE") || command.is("CANCEL") {
             self.subscribe(command.is("SUBSCRIBE"), command.body)?;

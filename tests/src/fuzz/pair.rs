@@ -1,7 +1,7 @@
 //! Two engines under CURVE, and an attacker who holds every octet between them.
 //!
 //! Whatever it does, each side is given nothing but a first part of what the other has sent, whole
-//! messages in their order; and all of it if it does nothing.
+//! messages in their order; all of it if it does nothing, or if that side is told of the end.
 
 use std::sync::{Arc, LazyLock};
 
@@ -54,6 +54,7 @@ impl Way {
         let choice = input.octet();
         let from = usize::from(choice & 1);
         match choice >> 1 & 15 {
+            _ if choice >= 0xe0 => self.sides[from].close(),
             0..=3 => self.collect(from),
             4..=7 => self.deliver(from),
             8 => self.send(from, input),
@@ -150,9 +151,15 @@ impl Way {
             let received = &receiver.seen.messages;
             assert!(received.len() <= sent.len(), "nothing is made up");
             assert_eq!(received[..], sent[..received.len()], "nothing is changed");
-            let error = receiver.seen.error;
-            assert!(self.edited || (error.is_none() && received.len() == sent.len()));
+            let whole = received.len() == sent.len();
+            assert!(
+                whole || !receiver.seen.end,
+                "the end is said after all of it"
+            );
+            let honest = receiver.seen.error.is_none() && (whole || receiver.closed);
+            assert!(self.edited || honest, "{receiver:?}");
         }
+        self.sides.iter_mut().for_each(Side::hang_up);
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) struct Seen {
     pub(super) messages: Vec<Message>,
     /// Prefixes, and whether they were subscribed to or cancelled.
     pub(super) subscriptions: Vec<(bool, Bytes)>,
+    /// The peer said that all has come.
+    pub(super) end: bool,
     pub(super) error: Option<ProtocolError>,
 }
 
@@ -50,6 +52,8 @@ pub(super) struct Side {
     now: Instant,
     /// `None` never answers.
     verdict: Option<ZapReply>,
+    /// Closed on purpose.
+    pub(super) closed: bool,
     pub(super) seen: Seen,
     /// All that it ever wrote.
     pub(super) written: Vec<u8>,
@@ -70,6 +74,7 @@ impl Side {
             ),
             now: *START,
             verdict: Some(ZapReply::admit(NAME, Rights::all())),
+            closed: false,
             seen: Seen::default(),
             written: Vec::new(),
         }
@@ -85,7 +90,7 @@ impl Side {
     /// the connection must change nothing.
     pub(super) fn feed(&mut self, mut octets: &[u8]) {
         while !octets.is_empty() {
-            let ended = self.seen.error.is_some();
+            let over = self.is_over();
             let buffer = self.engine.read_buf();
             let room = buffer.capacity() - buffer.len();
             assert!(room > 0, "there is room to read");
@@ -94,26 +99,31 @@ impl Side {
             octets = rest;
             let result = self.engine.handle_input(self.now);
             self.take_events(result);
-            if ended {
+            if over {
                 return;
             }
         }
     }
 
+    const fn is_over(&self) -> bool {
+        self.closed || self.seen.end || self.seen.error.is_some()
+    }
+
     fn take_events(&mut self, mut result: Result<(), ProtocolError>) {
-        let ended = self.seen.error.is_some();
+        let mut over = self.is_over();
         loop {
             while let Some(event) = self.engine.poll_event() {
-                assert!(!ended, "nothing happens after the end: {event:?}");
+                assert!(!over, "nothing happens after the end: {event:?}");
                 if let Some(judged) = self.take_event(event) {
                     result = result.and(judged);
                 }
+                over = self.seen.end;
             }
             if let Err(error) = result {
                 self.seen.error.get_or_insert(error);
                 assert!(!self.engine.wants_input() && self.engine.peer().is_none());
             }
-            if !self.engine.holds_input() || self.seen.error.is_some() {
+            if !self.engine.holds_input() || self.is_over() {
                 return;
             }
             result = self.engine.handle_input(self.now);
@@ -137,6 +147,7 @@ impl Side {
             }
             Event::Subscribe(prefix) => self.seen.subscriptions.push((true, prefix)),
             Event::Cancel(prefix) => self.seen.subscriptions.push((false, prefix)),
+            Event::End => self.seen.end = true,
             event => panic!("an event that the targets do not know: {event:?}"),
         }
         assert!(self.seen.ready.is_some(), "nothing comes before Ready");
@@ -173,6 +184,19 @@ impl Side {
         backlog.push(message);
         self.engine.send(backlog).expect("nonces are left");
         true
+    }
+
+    /// Ends the connection on purpose.
+    pub(super) fn close(&mut self) {
+        self.engine.close();
+        self.closed = true;
+    }
+
+    /// Finds that the other side is gone: a sealed stream that does not say so has been cut.
+    pub(super) fn hang_up(&mut self) {
+        let cut = self.seen.ready.is_some() && !self.is_over();
+        let told = self.engine.handle_close();
+        assert_eq!(told == Some(ProtocolError::Truncated), cut, "{self:?}");
     }
 
     /// Whether a peer got to Ready only in the way that the policy wants.
