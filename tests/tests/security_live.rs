@@ -94,7 +94,7 @@ async fn fill(push: &Socket<Push>) -> usize {
     let body = vec![7; 1 << 20];
     let mut sent = 0;
     let mut full = Instant::now();
-    while full.elapsed() < Duration::from_millis(50) {
+    while full.elapsed() < Duration::from_millis(300) {
         if push.try_send(body.clone()).is_ok() {
             sent += 1;
             full = Instant::now();

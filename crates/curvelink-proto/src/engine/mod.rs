@@ -34,7 +34,7 @@ use crate::mechanism::{Handshake, Opener, Ready, Sealer};
 use crate::message::Message;
 use crate::peer::{Peer, PeerAddress};
 use crate::rights::Rights;
-use crate::wire::command::PING;
+use crate::wire::command::{PING, PONG};
 use crate::wire::greeting;
 use crate::zap::ZapReply;
 
@@ -350,6 +350,25 @@ impl Engine {
                 .push_control(PING, &ttl, sealer.as_deref_mut().map(|s| s as _))?;
         }
         Ok(())
+    }
+
+    /// Gives a peer that is up a sign of life, a PONG that it did not ask for: while the driver does
+    /// not read, what the peer asks waits. Nothing if something waits to be written, or the peer is
+    /// of ZMTP 3.0 and knows none.
+    ///
+    /// # Errors
+    /// What the mechanism's sealer says: its counter has come to its end.
+    pub fn keep_alive(&mut self) -> Result<(), ProtocolError> {
+        let waits = self.wants_output();
+        let State::Ready { peer, sealer, .. } = &mut self.state else {
+            return Ok(());
+        };
+        if waits || peer.minor == 0 || self.config.is_raw() {
+            return Ok(());
+        }
+        let sealer = sealer.as_deref_mut().map(|sealer| sealer as _);
+        let result = self.outbound.push_control(PONG, &[], sealer);
+        self.close_on_error(result)
     }
 
     /// Hands messages over to be written. Before the handshake is done they are dropped: ask

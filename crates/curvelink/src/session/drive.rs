@@ -72,7 +72,7 @@ impl Session {
     }
 
     pub(super) fn drive_read(&mut self, cx: &mut Context<'_>) -> Step {
-        // While the socket has no room, the peer's octets stay in the kernel, and then with it.
+        // While the socket has no room, or the peer is ahead of its rate, the peer's octets stay in the kernel, and then with it.
         if !self.engine.wants_input() || !self.inbox.is_empty() {
             return Ok(Progress::Parked);
         }
@@ -142,6 +142,7 @@ impl Session {
         self.pipe = Some(pipe);
         self.slot = None;
         self.peer = Some(peer.clone());
+        self.set_rate(peer.rights.rate);
         self.emit(LinkEventKind::HandshakeSucceeded(peer));
         self.review_if_stale()
     }
@@ -189,7 +190,8 @@ impl Session {
             denied.into_iter().for_each(|denied| self.emit(denied));
             return Ok(());
         }
-        // An XPUB receives both: what the peer sent before comes before.
+        // An XPUB receives both: what the peer sent before comes before, if need be on credit.
+        self.pay(self.inbox.len(), VecDeque::new());
         if self.queues.incoming.push_rest(&mut self.inbox) {
             self.core.readable(pipe);
         }
@@ -202,10 +204,14 @@ impl Session {
         let Some(pipe) = self.pipe.filter(|_| !self.inbox.is_empty()) else {
             return Ok(Progress::Parked);
         };
-        if self.queues.incoming.push_batch(&mut self.inbox, cx.waker()) {
+        let held = self.hold_back();
+        let offered = self.inbox.len();
+        if offered > 0 && self.queues.incoming.push_batch(&mut self.inbox, cx.waker()) {
             self.core.readable(pipe);
         }
-        // With room for all of it, reading goes on; without, the queue has our waker.
+        self.pay(offered - self.inbox.len(), held);
+        // With room for all of it, reading goes on; without, the queue has our waker, and the timer
+        // knows when the peer's rate allows more.
         Ok(if self.inbox.is_empty() {
             Progress::More
         } else {
@@ -226,11 +232,16 @@ impl Session {
         if taken.closing.is_some_and(|end| Instant::now() >= end) {
             return Err(LinkEnd::Closed);
         }
+        let more = taken.backlog.is_some() || taken.order.is_some();
         if let Some(backlog) = taken.backlog {
             self.engine.send(backlog)?;
-            return Ok(Progress::More);
         }
-        Ok(Progress::Parked)
+        // After an order, steps that were parked may have something to do.
+        Ok(if more {
+            Progress::More
+        } else {
+            Progress::Parked
+        })
     }
 
     pub(super) fn drive_write(&mut self, cx: &mut Context<'_>) -> Step {
@@ -275,7 +286,8 @@ impl Session {
         let reads = self.inbox.is_empty();
         let timeout = self.engine.poll_timeout().filter(|_| reads);
         let quiet = self.quiet();
-        let deadlines = [timeout, self.closing, quiet, self.look()];
+        let rate = self.rate_deadline();
+        let deadlines = [timeout, self.closing, quiet, self.look(), rate];
         let deadline = deadlines.into_iter().flatten().min();
         let Poll::Ready(now) = self.timer.poll(deadline, cx) else {
             return Ok(Progress::Parked);
@@ -290,6 +302,7 @@ impl Session {
             self.engine.handle_timeout(now)?;
         }
         self.check_term(now)?;
+        self.check_rate(now)?;
         Ok(Progress::More)
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod dial;
 mod drive;
 mod driven;
 pub(crate) mod listen;
+mod rate;
 mod review;
 mod slots;
 mod timer;
@@ -25,6 +26,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use self::admission::Denials;
 use self::drive::Progress;
+use self::rate::Rate;
 use self::slots::Slot;
 use self::timer::Timer;
 use self::warrant::Warrant;
@@ -56,6 +58,8 @@ pub(crate) struct Session {
     admission: Option<BoxFuture<'static, ZapReply>>,
     /// Where a policy was asked.
     warrant: Option<Box<Warrant>>,
+    /// Where the peer's rights have one.
+    rate: Option<Box<Rate>>,
     /// Parsed messages for which the socket has no room yet.
     inbox: VecDeque<Message>,
     /// When lingering ends, once the socket is closed.
@@ -137,6 +141,7 @@ impl Session {
             peer: None,
             admission: None,
             warrant: None,
+            rate: None,
             inbox: VecDeque::new(),
             closing: None,
             deaf: false,

@@ -54,6 +54,7 @@ impl Session {
             && let Some(peer) = self.engine.handle_rights(rights)
         {
             self.peer = Some(peer.clone());
+            self.set_rate(peer.rights.rate);
             if let Some(pipe) = self.pipe {
                 self.core.replace_peer(pipe, &peer);
             }
