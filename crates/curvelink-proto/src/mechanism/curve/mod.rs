@@ -99,6 +99,8 @@ impl Curve {
     /// have the key closes without a word; then the next connection follows at once with the next
     /// key, and the usual waits begin when none was right. The one that was right is tried first from
     /// then on, for each endpoint on its own. [`Peer::key`](crate::Peer::key) tells which it is.
+    /// Any of the keys is good at any of a socket's endpoints: to hold endpoints to different keys,
+    /// give each a socket.
     ///
     /// No effect on a server: see [`ServerKeys`].
     ///
