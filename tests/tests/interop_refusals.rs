@@ -252,13 +252,15 @@ async fn a_wrong_server_key_is_told_from_a_denial() {
     let _deadline = deadline();
     let client = keys();
     allow(&mut peer, &[client.public()]);
-    let options = quick().security(Curve::client(client, keys().public()));
+    let pinned = keys().public();
+    let options = quick().security(Curve::client(client, pinned));
     let refusal = refused_by(&mut peer, curve_server(&keys()), options).await;
-    let expected = by_peer(
+    let mut expected = by_peer(
         Stage::Handshake,
         Reason::WrongServerKey,
         MechanismName::CURVE,
     );
+    expected.fingerprint = Some(pinned.fingerprint());
     assert_eq!(refusal, expected);
     let value = peer.await_event("server", "HANDSHAKE_FAILED_PROTOCOL");
     assert_eq!(value, ZMTP_CRYPTOGRAPHIC);
