@@ -196,7 +196,7 @@ impl fmt::Display for StopCause {
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $bit:literal $pattern:pat,)*) => {
-        /// A set of kinds of [`LinkEvent`]s, for monitors that want some only.
+        /// A set of kinds of [`LinkEvent`](crate::LinkEvent)s, for monitors that want some only.
         ///
         /// ```
         /// # use curvelink_proto::{LinkEventKind, LinkEvents};
