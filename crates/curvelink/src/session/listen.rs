@@ -1,11 +1,16 @@
 //! Listeners: a session for each connection that comes.
 
+use std::io::{self, ErrorKind};
+#[cfg(unix)]
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use curvelink_proto::{
     Endpoint, LinkEventKind, PeerAddress, Reason, Refusal, Side, Stage, SystemError,
 };
+#[cfg(unix)]
+use nix::errno::Errno;
 use tokio::task::JoinHandle;
 
 use super::slots::Slots;
@@ -56,17 +61,20 @@ impl Drop for Listening {
 async fn accept(listener: Listener, listening: Listening) {
     let Listening { core, endpoint, .. } = &listening;
     let slots = Slots::new(&core.options);
+    let mut reserve = Reserve::default();
+    reserve.fill();
     // Ends when the task is aborted: a socket that is closed aborts its listeners.
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                let error = SystemError::from(&error);
-                core.emit(endpoint, None, LinkEventKind::AcceptFailed { error });
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                let told = SystemError::from(&error);
+                core.emit(endpoint, None, LinkEventKind::AcceptFailed { error: told });
+                reserve.ease(&listener, &error).await;
                 continue;
             }
         };
+        reserve.fill();
         let link = Link {
             endpoint: endpoint.clone(),
             address,
@@ -80,6 +88,47 @@ async fn accept(listener: Listener, listening: Listening) {
             }
         }
     }
+}
+
+/// A descriptor to give up when none is left: with it, one connection can be accepted and closed,
+/// which its peer is not left to wait for. The kernel would show it to us for ever.
+#[derive(Debug, Default)]
+struct Reserve {
+    #[cfg(unix)]
+    descriptor: Option<UnixDatagram>,
+}
+
+impl Reserve {
+    fn fill(&mut self) {
+        #[cfg(unix)]
+        if self.descriptor.is_none() {
+            self.descriptor = UnixDatagram::unbound().ok();
+        }
+    }
+
+    /// After a failure to accept: a connection that was gone before is nothing to wait for, and for
+    /// all else there is a pause.
+    async fn ease(&mut self, listener: &Listener, error: &io::Error) {
+        if error.kind() == ErrorKind::ConnectionAborted {
+            return;
+        }
+        #[cfg(unix)]
+        if is_exhausted(error)
+            && let Some(descriptor) = self.descriptor.take()
+        {
+            drop(descriptor);
+            let _closed = tokio::time::timeout(ACCEPT_PAUSE, listener.accept()).await;
+            self.fill();
+        }
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// Whether the process, or the system, has no descriptor left.
+#[cfg(unix)]
+fn is_exhausted(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw);
+    matches!(code, Some(Errno::EMFILE | Errno::ENFILE))
 }
 
 /// Whether the peer may be talked to at all: asked before an octet of it is read, what costs least
