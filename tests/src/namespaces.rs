@@ -1,4 +1,4 @@
-//! Two network namespaces with a bad link between them, and processes of a test inside.
+//! Two network namespaces with a link between them, bad or good, and processes of a test inside.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -18,6 +18,22 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The environment variable that tells a process what it is.
 pub const ROLE: &str = "CURVELINK_ROLE";
 
+/// A link that does nothing to packets, as fast as the kernel is, until its input ends. Namespace
+/// `a` may connect from any address of 10.215.0.0/16 too.
+const DIRECT_LINK: &str = r#"
+    trap '' INT TERM
+    ip netns add "$1-a" && ip netns add "$1-b" &&
+    ip -n "$1-a" link add veth0 type veth peer name veth0 netns "$1-b" &&
+    ip -n "$1-a" addr add 10.213.0.1/24 dev veth0 &&
+    ip -n "$1-b" addr add 10.213.0.2/24 dev veth0 &&
+    for side in a b; do
+        ip -n "$1-$side" link set veth0 up && ip -n "$1-$side" link set lo up || exit
+    done &&
+    ip -n "$1-a" route add local 10.215.0.0/16 dev lo &&
+    ip -n "$1-b" route add 10.215.0.0/16 via 10.213.0.1 && echo ready && cat
+    ip netns del "$1-a"; ip netns del "$1-b"
+"#;
+
 /// Namespace `a` has 10.213.0.1 and .11, `b` .2 and .12. The link between them is a Python program,
 /// which loses, delays and reorders packets as the kernel's `netem` would where there is one. It
 /// removes all when this is dropped, or when this process dies.
@@ -36,22 +52,35 @@ impl Network {
     /// # Panics
     /// Instead of returning [`Skipped`], when `CURVELINK_REQUIRE_INTEROP=1` is set.
     pub fn start() -> Result<Self, Skipped> {
-        let skip = |reason: &str| Skipped::because("network namespaces", reason);
-        interop::program("ip", "-V")?;
         let python = interop::program("python3", "--version")?;
-        if fs::metadata("/proc/self").map_or(1, |own| own.uid()) != 0 {
-            return Err(skip("only root may make them"));
-        }
         if fs::metadata("/dev/net/tun").is_err() {
             return Err(skip("there is no /dev/net/tun"));
+        }
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/python/lossy_link.py");
+        Self::with(Command::new(python).arg(program))
+    }
+
+    /// Makes namespaces with a good link, of one address each: 10.213.0.1 and .2; `a` connects from
+    /// any of 10.215.0.0/16 as well.
+    ///
+    /// # Errors
+    /// [`Skipped`] without root, `ip` or virtual Ethernet.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start) does.
+    pub fn direct() -> Result<Self, Skipped> {
+        Self::with(Command::new("sh").args(["-c", DIRECT_LINK, "sh"]))
+    }
+
+    fn with(link: &mut Command) -> Result<Self, Skipped> {
+        interop::program("ip", "-V")?;
+        if fs::metadata("/proc/self").map_or(1, |own| own.uid()) != 0 {
+            return Err(skip("only root may make them"));
         }
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("curvelink-{}-{next}", std::process::id());
-        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/python/lossy_link.py");
-        let mut command = Command::new(python);
-        command.args([program, &name]);
-        let link = Talk::start(&mut command).map_err(|error| skip(&error.to_string()))?;
+        let link = Talk::start(link.arg(&name)).map_err(|error| skip(&error.to_string()))?;
         match link.next() {
             Some(line) if line == "ready" => Ok(Self { name, link }),
             _ => Err(skip("the kernel does not let us")),
@@ -91,6 +120,10 @@ impl Network {
             .env(ROLE, role);
         Talk::start(&mut command).expect("it starts")
     }
+}
+
+fn skip(reason: &str) -> Skipped {
+    Skipped::because("network namespaces", reason)
 }
 
 /// A process that is told lines, and says some that begin with `@` (or, if it is the link, any).
