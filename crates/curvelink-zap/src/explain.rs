@@ -3,11 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use curvelink_proto::{PublicKey, Topics};
+use std::time::SystemTime;
+
+use curvelink_proto::{PeerAddress, PublicKey, SocketType, Topics};
 use serde::Serialize;
 
-use crate::identity::{Grant, Identity, Scope};
+use crate::changes::quoted;
+use crate::identity::{Grant, Identity, Limit, Scope};
 use crate::policy::Policy;
+use crate::unit::moment_text;
 
 /// What to explain. What is `None` is not asked.
 #[derive(Clone, Copy, Debug)]
@@ -15,12 +19,40 @@ use crate::policy::Policy;
 pub struct Question<'a> {
     /// Who asks.
     pub who: Who<'a>,
+    /// The moment that is asked about.
+    pub at: SystemTime,
+    /// Where they come from.
+    pub from: Option<PeerAddress>,
     /// The domain that they want to enter; empty for a socket without one.
     pub domain: Option<&'a str>,
+    /// The endpoint of ours by which they come.
+    pub endpoint: Option<&'a str>,
+    /// The type of their socket.
+    pub pattern: Option<SocketType>,
+    /// The routing id that they ask for.
+    pub routing_id: Option<&'a [u8]>,
     /// A topic that they want to publish.
     pub publish: Option<&'a [u8]>,
     /// A prefix that they want to subscribe to.
     pub subscribe: Option<&'a [u8]>,
+}
+
+impl<'a> Question<'a> {
+    /// Who somebody is, and nothing else yet.
+    #[must_use]
+    pub const fn new(who: Who<'a>, at: SystemTime) -> Self {
+        Self {
+            who,
+            at,
+            from: None,
+            domain: None,
+            endpoint: None,
+            pattern: None,
+            routing_id: None,
+            publish: None,
+            subscribe: None,
+        }
+    }
 }
 
 /// Somebody in a policy.
@@ -85,16 +117,15 @@ impl fmt::Display for Answer {
 /// # Examples
 ///
 /// ```
+/// # use std::time::SystemTime;
 /// # use curvelink_zap::{Policy, Question, Who, explain};
 /// # let policy = Policy::from_toml(r#"version = 1
 /// # [identities.ci-scanner]
 /// # curve = ["Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"]
 /// # publish = ["findings/"]"#, "zap.toml")?;
 /// let explanation = explain(&policy, &Question {
-///     who: Who::Name("ci-scanner"),
-///     domain: None,
 ///     publish: Some(b"remediate/prod"),
-///     subscribe: None,
+///     ..Question::new(Who::Name("ci-scanner"), SystemTime::now())
 /// });
 /// assert!(!explanation.allowed);
 /// assert_eq!(
@@ -138,23 +169,68 @@ pub fn explain(policy: &Policy, question: &Question<'_>) -> Explanation {
     }
 }
 
+/// In the order in which they are decided.
 fn answers_for<'a>(
     policy: &'a Policy,
     identity: &'a Arc<Identity>,
     question: &Question<'a>,
 ) -> impl Iterator<Item = Answer> + 'a {
     let rights = identity.rights();
-    let domain = question.domain.map(|domain| Answer {
-        asked: format!("enter domain \"{}\"", domain.escape_debug()),
-        allowed: identity.domains.allows_domain(domain),
-        rule: rule("domains", &identity.domains),
-        place: Some(place(policy, identity.domains.line)),
+    let answer = |asked: String, allowed, rule, line| Answer {
+        asked,
+        allowed,
+        rule,
+        place: Some(place(policy, line)),
+    };
+    let key = valid_key(policy, identity, question);
+    let from = question.from.map(|from| {
+        let (rule, line) = limit_rule("sources", &identity.sources, identity);
+        let allowed = identity.may_come_from(&from);
+        // Of an address alone the port is 0: nobody asked about that.
+        let shown = from
+            .ip()
+            .map_or_else(|| from.to_string(), |ip| ip.to_string());
+        answer(format!("come from {shown}"), allowed, rule, line)
     });
-    let topic = |setting, topic: &[u8], topics: &Topics, grant: &Grant| Answer {
-        asked: format!("{setting} \"{}\"", topic.escape_ascii()),
-        allowed: topics.contain(topic),
-        rule: rule(setting, grant),
-        place: Some(place(policy, grant.line)),
+    let domain = question.domain.map(|domain| {
+        let asked = format!("enter domain {}", quoted(domain));
+        let allowed = identity.domains.allows_domain(domain);
+        let rule = rule("domains", &identity.domains);
+        answer(asked, allowed, rule, identity.domains.line)
+    });
+    let endpoint = question.endpoint.map(|endpoint| {
+        let (rule, line) = limit_rule("endpoints", &identity.endpoints, identity);
+        let allowed = identity.may_come_by(endpoint);
+        answer(
+            format!("come by {}", endpoint.escape_debug()),
+            allowed,
+            rule,
+            line,
+        )
+    });
+    let pattern = question.pattern.map(|pattern| {
+        let (rule, line) = limit_rule("patterns", &identity.patterns, identity);
+        let allowed = rights.socket_types.contain(pattern);
+        answer(format!("have a {pattern}"), allowed, rule, line)
+    });
+    let routing_id = question.routing_id.map(|id| {
+        let asked = format!("be routed to as \"{}\"", id.escape_ascii());
+        let grant = &identity.routing_ids;
+        let mut rule = rule("routing_ids", grant);
+        let allowed = rights.routing_ids.contain(id);
+        if grant.scope == Scope::Everything && !allowed {
+            rule += ", but another identity lists this one";
+        }
+        answer(asked, allowed, rule, grant.line)
+    });
+    let topic = |setting, topic: &[u8], topics: &Topics, grant: &Grant| {
+        let asked = format!("{setting} \"{}\"", topic.escape_ascii());
+        answer(
+            asked,
+            topics.contain(topic),
+            rule(setting, grant),
+            grant.line,
+        )
     };
     let publish = question
         .publish
@@ -162,7 +238,68 @@ fn answers_for<'a>(
     let subscribe = question
         .subscribe
         .map(|asked| topic("subscribe", asked, &rights.subscribe, &identity.subscribe));
-    [domain, publish, subscribe].into_iter().flatten()
+    [
+        key, from, domain, endpoint, pattern, routing_id, publish, subscribe,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Whether a key counts at the moment asked about: the one that was named, else any of the
+/// identity's. Nothing to say where no key has bounds, or a password does as well.
+fn valid_key(policy: &Policy, identity: &Identity, question: &Question<'_>) -> Option<Answer> {
+    let named = |listed: &PublicKey| match question.who {
+        Who::Key(key) => key == listed,
+        Who::User(_) => false,
+        Who::Name(_) => identity.users.is_empty(),
+    };
+    let keys: Vec<_> = identity.curve.iter().filter(|it| named(&it.key)).collect();
+    if keys
+        .iter()
+        .all(|key| key.not_before.is_none() && key.not_after.is_none())
+    {
+        return None;
+    }
+    let valid = keys.iter().find(|key| key.is_valid_at(question.at));
+    let key = valid.or(keys.last())?;
+    let mut bounds = Vec::new();
+    for (name, bound) in [("not_before", key.not_before), ("not_after", key.not_after)] {
+        bounds.extend(bound.map(|bound| format!("{name} = {}", moment_text(bound))));
+    }
+    let rule = if bounds.is_empty() {
+        "the key has no bounds".to_owned()
+    } else {
+        bounds.join(", ")
+    };
+    Some(Answer {
+        asked: format!(
+            "use key {} at {}",
+            key.key.fingerprint(),
+            moment_text(question.at)
+        ),
+        allowed: valid.is_some(),
+        rule,
+        place: Some(place(policy, key.line)),
+    })
+}
+
+/// A list that narrows, in the file's own grammar, and its line.
+fn limit_rule<T: fmt::Display>(
+    setting: &str,
+    limit: &Option<Limit<Vec<T>>>,
+    identity: &Identity,
+) -> (String, usize) {
+    match limit {
+        None => (
+            format!("{setting} is left out, which sets no limit"),
+            identity.line,
+        ),
+        Some(limit) => {
+            let entries = limit.value.iter().map(|entry| quoted(&entry.to_string()));
+            let entries: Vec<String> = entries.collect();
+            (format!("{setting} = [{}]", entries.join(", ")), limit.line)
+        }
+    }
 }
 
 fn place(policy: &Policy, line: usize) -> String {
@@ -202,10 +339,10 @@ mod tests {
         subscribe: &'a str,
     ) -> Question<'a> {
         Question {
-            who,
             domain: Some(domain),
             publish: Some(publish.as_bytes()),
             subscribe: Some(subscribe.as_bytes()),
+            ..Question::new(who, SystemTime::UNIX_EPOCH)
         }
     }
 
@@ -268,5 +405,65 @@ mod tests {
             !text.contains(['\u{1b}', '\u{7}', '\0']) && !text.contains("argon2id"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn every_setting_that_decides_is_named_with_its_line() {
+        let policy = Policy::from_toml(
+            &format!(
+                "version = 1\n[identities.scanner]\n\
+                 curve = [{{ key = \"{KEY}\", not_after = 1970-01-02T00:00:00Z }}]\n\
+                 domains = \"everything\"\nsources = [\"10.0.0.0/8\", \"ipc:uid=7\"]\n\
+                 endpoints = [\"tcp://*:1\"]\npatterns = [\"PUSH\"]\n\
+                 routing_ids = \"everything\"\n\
+                 [identities.other]\ncurve = [\"{STRANGER}\"]\nrouting_ids = [\"theirs\"]\n"
+            ),
+            "f",
+        )
+        .unwrap();
+        let key = PublicKey::from_z85(KEY).unwrap();
+        let mut question = Question {
+            from: Some(PeerAddress::Tcp(([10, 0, 0, 1], 0).into())),
+            domain: Some(""),
+            endpoint: Some("tcp://0.0.0.0:1"),
+            pattern: Some(SocketType::Push),
+            routing_id: Some(b"mine"),
+            ..Question::new(Who::Key(&key), SystemTime::UNIX_EPOCH)
+        };
+        let told = |question: &Question<'_>| explain(&policy, question);
+        let rules = [
+            "not_after = 1970-01-02T00:00:00Z (f:3)",
+            "come from 10.0.0.1: sources = [\"10.0.0.0/8\", \"ipc:uid=7\"] (f:5)",
+            "enter domain \"\": domains = \"everything\" (f:4)",
+            "come by tcp://0.0.0.0:1: endpoints = [\"tcp://*:1\"] (f:6)",
+            "have a PUSH: patterns = [\"PUSH\"] (f:7)",
+            "be routed to as \"mine\": routing_ids = \"everything\" (f:8)",
+        ];
+        let explanation = told(&question);
+        assert!(explanation.allowed, "{explanation}");
+        assert_eq!(explanation.answers.len(), 1 + rules.len());
+        for (answer, rule) in explanation.answers[1..].iter().zip(rules) {
+            let line = answer.to_string();
+            assert!(
+                line.starts_with("allowed: ") && line.ends_with(rule),
+                "{line}"
+            );
+        }
+
+        question.at += std::time::Duration::from_secs(86_400);
+        question.from = Some(PeerAddress::Inproc);
+        question.endpoint = Some("tcp://127.0.0.1:1");
+        question.pattern = Some(SocketType::Pub);
+        question.routing_id = Some(b"theirs");
+        let explanation = told(&question);
+        let refused: Vec<_> = explanation.answers.iter().map(|it| !it.allowed).collect();
+        assert_eq!(refused, [false, true, true, false, true, true, true]);
+        let last = explanation.answers.last().unwrap().to_string();
+        assert!(last.contains("another identity lists this one"), "{last}");
+
+        question.who = Who::Name("scanner");
+        assert!(!told(&question).answers[1].allowed);
+        let other = told(&Question::new(Who::Name("other"), SystemTime::now()));
+        assert_eq!((other.allowed, other.answers.len()), (true, 1));
     }
 }

@@ -208,3 +208,8 @@ pub struct Limit<T> {
     /// The line of the setting.
     pub line: usize,
 }
+
+/// A signing key as messages show it.
+pub(crate) fn hex(octets: &[u8; 32]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}

@@ -42,6 +42,7 @@
 //! ```
 
 mod changed;
+mod changes;
 mod decision;
 mod doors;
 mod endpoint;
@@ -53,18 +54,16 @@ mod identity;
 mod lint;
 mod open;
 mod owned_file;
-#[allow(dead_code, reason = "for lints")]
 mod password;
 mod policy;
 mod reload;
 mod sign_key;
-#[allow(dead_code, reason = "for lints and differences of policies")]
 mod source;
-#[allow(dead_code, reason = "for lints and differences of policies")]
 mod unit;
 mod watch;
 mod worker;
 
+pub use changes::{Change, Effect, changes};
 pub use decision::{Decision, Outcome, PasswordCheck};
 pub use error::{PolicyError, Problem};
 pub use explain::{Answer, Explanation, Question, Who, explain};

@@ -1,6 +1,6 @@
 //! Where a peer may come from.
 
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
 
 use curvelink_proto::PeerAddress;
@@ -87,9 +87,15 @@ impl Network {
         self.prefix <= other.prefix && self.contains(other.address)
     }
 
-    /// Whether an address is in both networks.
-    pub(crate) fn meets(&self, other: &Self) -> bool {
-        self.covers(other) || other.covers(self)
+    /// Whether a loopback address is in the network.
+    pub(crate) fn meets_loopback(&self, of_ipv4: bool) -> bool {
+        let (address, prefix): (IpAddr, u32) = if of_ipv4 {
+            (Ipv4Addr::new(127, 0, 0, 0).into(), 8)
+        } else {
+            (Ipv6Addr::LOCALHOST.into(), 128)
+        };
+        let loopback = Self { address, prefix };
+        self.covers(&loopback) || loopback.covers(self)
     }
 
     /// Whether it is of IPv4.
