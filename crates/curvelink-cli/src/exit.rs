@@ -42,7 +42,7 @@ A secret KEY is read from:
 Exit codes:
   0  ok
   1  usage: the command line, a file or a setting is wrong
-  2  verification failed
+  2  verification failed, policies differ, or --strict found something
   3  damaged: a message or state file cannot be read
   4  refused: by the peer, its policy or this side's own
   5  timed out";

@@ -152,7 +152,7 @@ impl Comparison<'_> {
         self.keys("curve", &old.curve, &new.curve, |key| {
             key.fingerprint().to_string()
         });
-        self.keys("sign", &old.sign, &new.sign, |key| hex(key));
+        self.keys("sign", &old.sign, &new.sign, hex);
         self.users(old, new);
         for ((setting, old), (_, new)) in grants(old).into_iter().zip(grants(new)) {
             let is_prefix = matches!(setting, "publish" | "subscribe");

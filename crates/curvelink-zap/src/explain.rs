@@ -261,7 +261,7 @@ fn valid_key(policy: &Policy, identity: &Identity, question: &Question<'_>) -> O
         return None;
     }
     let valid = keys.iter().find(|key| key.is_valid_at(question.at));
-    let key = valid.or(keys.last())?;
+    let key = valid.or_else(|| keys.last())?;
     let mut bounds = Vec::new();
     for (name, bound) in [("not_before", key.not_before), ("not_after", key.not_after)] {
         bounds.extend(bound.map(|bound| format!("{name} = {}", moment_text(bound))));

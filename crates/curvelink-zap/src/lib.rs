@@ -75,4 +75,5 @@ pub use password::PasswordHash;
 pub use policy::Policy;
 pub use reload::Reload;
 pub use source::{Network, Source};
+pub use unit::parse_time;
 pub use watch::{FileWatch, RECHECK, watch};

@@ -177,3 +177,75 @@ impl fmt::Debug for PasswordHash {
         f.write_str("PasswordHash(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made by the reference implementation (libargon2): password, line.
+    const KNOWN: [(&[u8], &str); 4] = [
+        (
+            b"open sesame",
+            "$argon2id$v=19$m=8192,t=1,p=1$c2FsdC1vZi1hbGljZS0wMA$\
+             VgGd8b7sBUeQsdjCM4U4Wouk51oUzCsqf/AC7ZlqM8E",
+        ),
+        (
+            b"correct horse",
+            "$argon2id$v=19$m=12288,t=3,p=4$c2FsdC1vZi1ib2ItMDAwMA$\
+             azTlSAgO+vDYASGI3rLXkDtVHHhNjToLyegWfTBNk1ePwfnndt0AfAWzmX0OatjZWtfvzHU6XAupXUw2jhet6g",
+        ),
+        (
+            b"",
+            "$argon2id$v=19$m=8192,t=2,p=2$c2FsdC1vZi1lbXB0eS0wMA$\
+             enSRTZJJN9nU6Cu/v1uPMKB5wZ16hTiOlGATUIoGP6A",
+        ),
+        (
+            &[0xff; 255],
+            "$argon2id$v=19$m=8192,t=1,p=1$c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nz\
+             c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzcw$+o6f692njU9UZuRZxa5rhX66Vp02u9g04ctxypoRY2o",
+        ),
+    ];
+
+    #[test]
+    fn hashes_of_the_reference_implementation_are_those_of_their_passwords_alone() {
+        for (password, line) in KNOWN {
+            let hash = PasswordHash::parse(line).unwrap();
+            assert_eq!(hash.to_string(), line);
+            assert!(hash.matches(&Password::new(password)), "{line}");
+            for (other, _) in KNOWN {
+                let other = Password::new(other);
+                assert_eq!(hash.matches(&other), other.matches(password), "{line}");
+            }
+            let longer = Password::new([password, b"\0"].concat());
+            assert!(!hash.matches(&longer), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_decoy_costs_the_same_and_no_password_fits() {
+        for (password, line) in KNOWN {
+            let hash = PasswordHash::parse(line).unwrap();
+            let decoy = hash.decoy();
+            assert_eq!(decoy.cost(), hash.cost());
+            assert!(!decoy.matches(&Password::new(password)), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_new_hash_is_read_back_and_has_a_salt_of_its_own() {
+        let password = Password::new(*b"open sesame");
+        let new = || PasswordHash::new(&password, &mut curvelink_proto::OsEntropy).unwrap();
+        let (one, two) = (new(), new());
+        assert_ne!(one, two);
+        assert!(!one.is_weak() && one.cost() == USUAL);
+        assert_eq!(PasswordHash::parse(&one.to_string()).unwrap(), one);
+        assert!(one.matches(&password) && !one.matches(&Password::new(*b"open sesam")));
+        assert!(PasswordHash::parse(KNOWN[0].1).unwrap().is_weak());
+    }
+
+    #[test]
+    fn t20_debug_shows_no_password_hash() {
+        let hash = PasswordHash::parse(KNOWN[0].1).unwrap();
+        assert_eq!(format!("{hash:?}"), "PasswordHash(..)");
+    }
+}

@@ -60,6 +60,13 @@ pub(crate) fn duration_text(duration: Duration) -> String {
     )
 }
 
+/// Reads a moment as a policy file writes one: `2026-11-01T00:00:00Z`, or with another offset;
+/// `None` for anything else.
+#[must_use]
+pub fn parse_time(text: &str) -> Option<SystemTime> {
+    moment(&text.parse().ok()?).ok()
+}
+
 /// The moment of a date, a time and an offset; without the offset it would depend on where the
 /// reader is.
 pub(crate) fn moment(written: &Datetime) -> Result<SystemTime, Problem> {

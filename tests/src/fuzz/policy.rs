@@ -27,7 +27,7 @@ pub(super) fn run(data: &[u8]) {
         }
         explain_all(&policy, Who::Name(&identity.name));
     }
-    let _advice = lints(&policy);
+    let _advice = lints(&policy, SystemTime::now());
     let stranger = PublicKey::from_octets([9; 32]).expect("a strong key");
     if policy.identity_of_key(&stranger).is_none() {
         ask(&policy, stranger, None);
@@ -48,10 +48,13 @@ fn ask(policy: &Policy, key: PublicKey, owner: Option<&str>) {
 
 fn explain_all(policy: &Policy, who: Who<'_>) {
     let question = Question {
-        who,
+        from: Some(PeerAddress::Inproc),
+        endpoint: Some("tcp://0.0.0.0:1"),
+        routing_id: Some(b"worker"),
         domain: Some("findings"),
         publish: Some(b"findings/"),
         subscribe: Some(b""),
+        ..Question::new(who, SystemTime::now())
     };
     let explanation = explain(policy, &question);
     let every = explanation.answers.iter().all(|answer| answer.allowed);

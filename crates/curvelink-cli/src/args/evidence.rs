@@ -49,6 +49,9 @@ pub(crate) enum PolicyCommand {
         /// The policy file
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: PathBuf,
+        /// Fail with exit code 2 where there is anything to look at twice
+        #[arg(long)]
+        strict: bool,
         /// Print a JSON object
         #[arg(long)]
         json: bool,
@@ -58,6 +61,24 @@ pub(crate) enum PolicyCommand {
         after_help = "Example: curvelink policy explain zap.toml ci-scanner --publish findings/sast"
     )]
     Explain(ExplainArgs),
+    /// Say who gains and who loses by a change: exit code 2 where anybody does, 0 where nobody
+    Diff {
+        /// The policy file as it is
+        #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
+        old: PathBuf,
+        /// The policy file as it would be
+        #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
+        new: PathBuf,
+        /// Print a JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hash a password for a PLAIN user: the line to write as password_hash
+    Password {
+        /// Where the password is: FILE, `-`, env:NAME, fd:N or cred:NAME (see `curvelink --help`)
+        #[arg(long, value_name = "SOURCE", default_value = "-")]
+        from: String,
+    },
 }
 
 #[derive(Args)]
@@ -77,6 +98,21 @@ pub(crate) struct ExplainArgs {
     /// May they enter this ZAP domain?
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) domain: Option<String>,
+    /// May they come from this address? An IP address, or ipc:uid=N
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: Option<String>,
+    /// May they come by this endpoint of ours?
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) endpoint: Option<String>,
+    /// May their socket have this type, such as PUSH?
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) pattern: Option<String>,
+    /// May they have this routing id?
+    #[arg(long, value_name = "ID")]
+    pub(crate) routing_id: Option<String>,
+    /// At which moment, such as 2026-11-01T00:00:00Z [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
     /// Print a JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,6 +6,7 @@ mod guide;
 mod hub;
 mod key;
 mod log;
+mod policy;
 mod q1;
 mod refusals;
 mod secrets;
