@@ -178,6 +178,19 @@ class Peer:
         while not select.select([sys.stdin], [], [], 0.001)[0]:
             self.sockets[socket].send(b"")
 
+    def load(self, socket):
+        """Sends and receives without a pause until the next command is there; how many came."""
+        made, received = self.sockets[socket], 0
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            try:
+                made.send(b"load", zmq.DONTWAIT)
+            except zmq.Again:
+                made.poll(1)
+            while made.poll(0):
+                made.recv()
+                received += 1
+        return received
+
     # What libzmq says of its links.
 
     def events(self, socket):
