@@ -34,7 +34,7 @@ pub struct SecurityEvent {
     pub address: Option<PeerAddress>,
     /// Where the other side is, as events are put together: its network.
     pub network: Option<Network>,
-    /// The peer's long-term key, where the handshake had proven it; this process's own in CL3xxx.
+    /// The peer's long-term key, as in [`Refusal::fingerprint`].
     pub fingerprint: Option<Fingerprint>,
     /// The name that the policy gave the peer.
     pub identity: Option<Arc<str>>,
@@ -344,7 +344,7 @@ mod tests {
             refused(2, Reason::UnknownKey),
         );
         let mut both = one.clone();
-        let mut later = other.clone();
+        let mut later = other;
         later.last += Duration::from_secs(5);
         later.count = 41;
         both.merge(later);

@@ -290,4 +290,32 @@ mod tests {
             assert!(is_about(taken, expected), "{expected}");
         }
     }
+
+    #[tokio::test]
+    async fn t17_a_name_of_this_host_that_leads_elsewhere_is_told_as_clear_text() {
+        let context = crate::Context::new().unwrap();
+        let mut events = context.events();
+        let socket = context.any_socket(curvelink_proto::SocketType::Push, crate::Options::new());
+        let endpoint: Endpoint = "tcp://localhost:1".parse().unwrap();
+        let dial = Dial {
+            core: socket.core().clone(),
+            config: config(socket.core()),
+            name: endpoint.to_string().into(),
+            endpoint,
+            queues: socket.core().queues(),
+            disconnected: Arc::default(),
+            _insecure: None,
+        };
+        let denied = io::ErrorKind::PermissionDenied;
+        dial.tell_clear_text(&io::Error::from(denied));
+        assert!(events.try_recv().is_none(), "the system's own word");
+        dial.tell_clear_text(&io::Error::new(denied, transport::ClearText));
+        let event = events.try_recv().unwrap();
+        assert_eq!(
+            (event.id, event.reason),
+            (curvelink_proto::EventId::Refused, Some("clear-text"))
+        );
+        assert_eq!(event.endpoint.as_deref(), Some("tcp://localhost:1"));
+        assert_eq!(socket.statistics().refused, 1);
+    }
 }

@@ -225,7 +225,8 @@ fn t17_every_ending_says_who_when_and_why() {
     }
 }
 
-/// What only the policy or the runtime can know: their own tests reach these.
+/// What only the policy or the runtime can know. `tests/tests/reasons.rs` reaches every reason there
+/// is over real sockets, these among them.
 const ELSEWHERE: &[Reason] = &[
     Reason::UnknownUser,
     Reason::DomainDenied,
