@@ -2,6 +2,7 @@
 
 mod args;
 mod command;
+mod control;
 mod core_dump;
 mod doctor;
 mod exit;
@@ -13,6 +14,7 @@ mod link;
 mod log;
 mod message;
 mod output;
+mod rotate;
 mod secret_file;
 mod sign;
 mod source;

@@ -21,6 +21,40 @@ pub(crate) enum KeyCommand {
         curvelink key convert --to pem hub.key --out hub.pem\n  \
         curvelink key convert --public --to czmq hub.key > hub.pub")]
     Convert(ConvertArgs),
+    /// Replace a CURVE key of a folder while everything runs: the hub's, or an identity's
+    #[command(after_help = ROTATE_HELP)]
+    Rotate(RotateArgs),
+}
+
+const ROTATE_HELP: &str = "\
+Without --begin, --finish or --abort it prints what is to be done, by whom, and changes nothing.
+Each step can be repeated; one that was cut short goes on where it ended. A hub that runs reads
+what was changed at once. Signing keys are not replaced: list a second one in the policy by hand.
+
+Examples:
+  curvelink key rotate hub
+  curvelink key rotate hub --begin
+  curvelink key rotate hub --finish
+  curvelink key rotate ci-scanner --begin";
+
+#[derive(Args)]
+pub(crate) struct RotateArgs {
+    /// Whose key: hub, or the name of an identity
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Make the next key, and have it accepted beside the one in use
+    #[arg(long, conflicts_with_all = ["finish", "abort"])]
+    pub(crate) begin: bool,
+    /// Have the next key accepted alone, and destroy the old one
+    #[arg(long, conflicts_with = "abort")]
+    pub(crate) finish: bool,
+    /// Go back to the old key, and destroy the next one
+    #[arg(long)]
+    pub(crate) abort: bool,
+    /// With --finish or --abort: also while peers are connected by the key that goes; they cannot
+    /// come back before they have the other one
+    #[arg(long)]
+    pub(crate) even_if_peers_are_left_behind: bool,
 }
 
 #[derive(Args)]

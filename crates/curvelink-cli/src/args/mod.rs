@@ -53,6 +53,11 @@ pub(crate) enum Command {
     Verify(evidence::VerifyArgs),
     /// Write a saved message's signature in a form that other programs check
     Export(evidence::ExportArgs),
+    /// Have the running hub read its policy and keys again
+    #[command(after_help = operate::RELOAD_HELP)]
+    Reload(operate::ReloadArgs),
+    /// Show the running hub: its keys and policy, who is connected, what was refused
+    Show(operate::ShowArgs),
     /// Look at an endpoint step by step: reached, ZMTP, mechanism, server key, let in or why not
     #[command(after_help = operate::DOCTOR_HELP)]
     Doctor(operate::DoctorArgs),
@@ -80,7 +85,12 @@ impl Command {
     pub(crate) const fn handles_secrets(&self) -> bool {
         !matches!(
             self,
-            Self::Verify(_) | Self::Export(_) | Self::Completions { .. } | Self::Man { .. }
+            Self::Verify(_)
+                | Self::Export(_)
+                | Self::Reload(_)
+                | Self::Show(_)
+                | Self::Completions { .. }
+                | Self::Man { .. }
         )
     }
 }

@@ -7,6 +7,10 @@ use curvelink::SocketType;
 
 use super::socket::seconds;
 
+pub(crate) const RELOAD_HELP: &str = "\
+Links that the new policy allows as before stay up; those of peers that it does not admit any more,
+or grants less, are cut. Where a file is wrong nothing changes, and the exit code is 1.";
+
 pub(crate) const DOCTOR_HELP: &str = "\
 Exit codes: 0 nothing is wrong, 1 the name leads nowhere or the command line is wrong, 3 the peer
 breaks the protocol, 4 not ZMTP, another mechanism, another server key, or not let in, 5 not
@@ -48,4 +52,18 @@ pub(crate) struct DoctorArgs {
 fn socket_type(text: &str) -> Result<SocketType, &'static str> {
     SocketType::from_name(text.to_ascii_uppercase().as_bytes())
         .ok_or("a type is REQ, REP, DEALER, ROUTER, PUB, SUB, XPUB, XSUB, PUSH, PULL or PAIR")
+}
+
+#[derive(Args)]
+pub(crate) struct ReloadArgs {
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ShowArgs {
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -239,7 +239,7 @@ impl Stage {
 fn link(home: &Home, endpoint: &str, keys: KeyPair) -> anyhow::Result<Link> {
     let security = Security::Client {
         keys,
-        server: home.hub_key()?,
+        servers: home.hub_keys()?,
         backend: home.config.curve.backend,
     };
     Ok(Link {

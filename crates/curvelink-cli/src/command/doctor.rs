@@ -1,6 +1,7 @@
 //! `curvelink doctor [ENDPOINT]`
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use curvelink::{Endpoint, KeyPair, PublicKey, SocketType};
 
@@ -89,7 +90,18 @@ fn look_up(report: &mut Report, home: &Home, name: Option<&str>, key: &PublicKey
     let Ok(policy) = home.policy() else { return };
     let file = policy.file();
     let fingerprint = key.fingerprint();
-    if let Some(identity) = policy.identity_of_key(key) {
+    let listed = policy.identity_of_key(key).and_then(|identity| {
+        let dated = identity.curve.iter().find(|listed| listed.key == *key)?;
+        Some((identity, dated.is_valid_at(SystemTime::now())))
+    });
+    if let Some((identity, false)) = listed {
+        let said = format!(
+            "{file} lists {fingerprint} as {}, for a time that is over or has not begun: see its \
+             not_before and not_after",
+            identity.name
+        );
+        report.explain_refusal("expired-key", said);
+    } else if let Some((identity, true)) = listed {
         let said = format!(
             "the peer does not admit this side, though {file} lists {fingerprint} as {}: has the hub \
              read it? run `curvelink reload`, and see its log",

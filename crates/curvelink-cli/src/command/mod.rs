@@ -11,15 +11,19 @@ mod policy;
 mod publish;
 mod pull;
 mod push;
+pub(crate) mod reload;
 mod reply;
 mod request;
+mod show;
 mod subscribe;
 mod up;
 mod verify;
 
 use std::future::Future;
 
+use crate::args::key::KeyCommand;
 use crate::args::{Cli, Command};
+use crate::rotate;
 
 /// Runs what was asked for.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
@@ -36,8 +40,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Rep(args) => wait(reply::run(&args, dir)),
         Command::Verify(args) => verify::run(&args, dir),
         Command::Export(args) => export::run(&args),
+        Command::Reload(args) => wait(reload::run(&args, dir)),
+        Command::Show(args) => wait(show::run(&args, dir)),
         Command::Doctor(args) => wait(doctor::run(&args, dir)),
         Command::Policy(command) => policy::run(&command),
+        Command::Key(KeyCommand::Rotate(args)) => wait(rotate::run(&args, dir)),
         Command::Key(command) => key::run(command),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { dir } => man::run(dir.as_deref()),

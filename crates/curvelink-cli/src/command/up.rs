@@ -5,9 +5,13 @@ use std::io;
 use std::path::Path;
 
 use curvelink::Context;
+use curvelink_zap::{FileWatch, RECHECK};
 use serde_json::json;
+use tokio::sync::mpsc::Sender;
+use tokio::sync::oneshot;
 
 use crate::args::hub::UpArgs;
+use crate::control::{Control, Order, Request};
 use crate::home::Home;
 use crate::hub::Hub;
 use crate::{log, output};
@@ -18,6 +22,7 @@ pub(crate) async fn run(args: &UpArgs, dir: Option<&Path>) -> anyhow::Result<()>
     let context = Context::new()?;
     // Before the line that says so, a signal must already be a stop and not a kill.
     let stop = stop_signal()?;
+    let control = Control::open(&home.path("run"))?;
     let hub = Hub::bind(&context, &home)?;
     let endpoints = hub.endpoints();
     home.tell_endpoints(endpoints)?;
@@ -32,10 +37,26 @@ pub(crate) async fn run(args: &UpArgs, dir: Option<&Path>) -> anyhow::Result<()>
             hub.key()
         )
     })?;
-    let ended = hub.run(stop).await;
+    let orders = hub.control();
+    let _watch = watch(&home, orders.clone())?;
+    let ended = tokio::select! {
+        ended = hub.run(stop) => ended,
+        () = control.serve(orders) => Ok(()),
+    };
+    drop(control);
     home.forget_endpoints();
     context.shutdown().await;
     ended
+}
+
+/// Has the hub read its files again whenever the policy changes, however it is replaced.
+fn watch(home: &Home, orders: Sender<Order>) -> io::Result<FileWatch> {
+    FileWatch::start(home.policy_path(), RECHECK, move || {
+        let (answer, _nobody_waits) = oneshot::channel();
+        let request = Request::Reload {};
+        // A hub that has stopped reads nothing any more.
+        let _ = orders.blocking_send(Order { request, answer });
+    })
 }
 
 /// Resolves at the first SIGINT or SIGTERM from now on.

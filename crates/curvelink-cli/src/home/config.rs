@@ -29,6 +29,8 @@ pub(crate) struct HubConfig {
     pub(crate) feed: String,
     /// The hub's public CURVE key, in Z85 or hex.
     pub(crate) public_key: String,
+    /// Another key that the hub may have: the one that it will have soon.
+    pub(crate) next_public_key: Option<String>,
     /// The ZAP domain of both sockets.
     pub(crate) domain: String,
     /// The policy file, relative to the folder.
@@ -71,7 +73,7 @@ pub(crate) enum Sign {
 }
 
 impl Config {
-    pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         let config: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| {
                 1 + text

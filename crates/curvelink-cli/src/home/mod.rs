@@ -34,6 +34,9 @@ pub(crate) const CONFIG: &str = "curvelink.toml";
 /// The name of the hub's key in `keys/`.
 pub(crate) const HUB: &str = "hub";
 
+/// The name of the key that follows it, while there are two.
+pub(crate) const NEXT_HUB: &str = "hub.next";
+
 /// A folder made by `curvelink init`.
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
@@ -102,7 +105,7 @@ impl Home {
 
     /// The policy, with which a hub admits peers and everybody knows who signs what.
     pub(crate) fn policy(&self) -> anyhow::Result<Policy> {
-        Ok(Policy::from_file(self.path(&self.config.hub.policy))?)
+        Ok(Policy::from_file(self.policy_path())?)
     }
 
     /// The secret connection key of an identity.
@@ -128,9 +131,46 @@ impl Home {
             .map(Some)
     }
 
+    /// The hub's own key and, while clients change over, its next.
+    ///
+    /// # Errors
+    /// Where a key that clients demand is neither: they would not talk to the hub.
+    pub(crate) fn server_keys(&self) -> anyhow::Result<(KeyPair, Option<KeyPair>)> {
+        let current = self.curve_key(HUB)?;
+        let next = match self.key_path(NEXT_HUB, "key_secret")?.exists() {
+            true => Some(self.curve_key(NEXT_HUB)?),
+            false => None,
+        };
+        let own = [Some(&current), next.as_ref()];
+        let is_own = |key: &PublicKey| own.iter().flatten().any(|pair| pair.public() == *key);
+        if self.hub_keys()?.iter().all(is_own) {
+            return Ok((current, next));
+        }
+        Err(usage(
+            "public_key in curvelink.toml is not that of keys/hub.key_secret: correct it, or no \
+             client will talk to this hub",
+        ))
+    }
+
+    /// The policy file.
+    pub(crate) fn policy_path(&self) -> PathBuf {
+        self.path(&self.config.hub.policy)
+    }
+
+    /// The same folder, its settings read again.
+    pub(crate) fn reread(&self) -> anyhow::Result<Self> {
+        Self::open(&self.root)
+    }
+
     /// The keys of which the hub must have one.
     pub(crate) fn hub_keys(&self) -> anyhow::Result<Vec<PublicKey>> {
-        Ok(vec![self.hub_key()?])
+        let next = self.config.hub.next_public_key.as_deref();
+        let next = next.map(key::curve_public).transpose();
+        let keys = [
+            Some(self.hub_key()?),
+            next.context("next_public_key of the hub")?,
+        ];
+        Ok(keys.into_iter().flatten().collect())
     }
 
     /// The hub's public key, which clients demand of it.
@@ -138,7 +178,11 @@ impl Home {
         key::curve_public(&self.config.hub.public_key).context("public_key of the hub")
     }
 
-    fn key_path(&self, name: &str, ending: &str) -> anyhow::Result<PathBuf> {
+    /// The path of a key of the folder.
+    ///
+    /// # Errors
+    /// A name that leads out of it.
+    pub(crate) fn key_path(&self, name: &str, ending: &str) -> anyhow::Result<PathBuf> {
         if is_name(name) {
             Ok(self.path("keys").join(format!("{name}.{ending}")))
         } else {

@@ -13,6 +13,7 @@ mod ack;
 mod client;
 mod gate;
 mod memory;
+mod orders;
 mod receipt;
 mod told;
 
@@ -20,18 +21,24 @@ pub(crate) use ack::Ack;
 pub(crate) use client::{Client, endpoints};
 pub(crate) use receipt::Receipts;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use curvelink::{Context, Curve, Frame, Message, Options, Peer, Router, Socket, Standing, Xpub};
+use curvelink::{
+    Context, Curve, EventId, Frame, Message, Options, Peer, Router, SecurityEvent, SecurityEvents,
+    ServerKeys, Socket, Standing, Xpub,
+};
 use curvelink_envelope::Trailer;
 use curvelink_zap::PolicyHandler;
 use tokio::pin;
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::home::{Endpoints, HUB, Home, Sign};
+use crate::control::{Order, Reloaded};
+use crate::home::{Endpoints, Home, Sign};
 use gate::{Gate, Verdict};
 use memory::Memory;
 use receipt::Ledger;
@@ -60,27 +67,40 @@ pub(crate) struct Hub {
     endpoints: Endpoints,
     /// The fingerprint of the hub's own key.
     key: String,
+    keys: ServerKeys,
+    handler: Arc<PolicyHandler>,
+    home: Home,
+    started: Instant,
+    /// Since when the policy and the keys are.
+    in_force: Instant,
+    /// What changed then.
+    last_change: Reloaded,
+    /// Why the files could not be read the last time, if so.
+    last_error: Option<String>,
+    /// Handshakes, by reason.
+    refused: BTreeMap<String, u64>,
+    control: mpsc::Sender<Order>,
+    orders: mpsc::Receiver<Order>,
     /// Told again every hour.
     _insecure: Option<Standing>,
+    events: SecurityEvents,
 }
 
 impl Hub {
     /// Binds both sockets, with the policy in force.
     pub(crate) fn bind(context: &Context, home: &Home) -> anyhow::Result<Self> {
-        let keys = home.curve_key(HUB)?;
-        if keys.public() != home.hub_key()? {
-            return Err(crate::exit::usage(
-                "public_key in curvelink.toml is not that of keys/hub.key_secret: correct it, or no \
-                 client will talk to this hub",
-            ));
+        let (current, next) = home.server_keys()?;
+        let mut keys = ServerKeys::new(current);
+        if let Some(next) = next {
+            keys = keys.with_next(next)?;
         }
         let handler = Arc::new(PolicyHandler::new(home.policy()?));
         let mut gate = Gate::new(handler.policy(), &home.config.envelope)?;
         let memory = Memory::open(&home.state_folder()?, &mut gate)?;
-        context.set_zap_handler(handler);
-        let key = keys.public().fingerprint().to_string();
+        context.set_zap_handler(Arc::clone(&handler));
+        let key = keys.current().fingerprint().to_string();
         let options = || {
-            let curve = Curve::server(keys.duplicate()).backend(home.config.curve.backend);
+            let curve = Curve::server(keys.clone()).backend(home.config.curve.backend);
             Options::new()
                 .security(curve)
                 .zap_domain(&home.config.hub.domain)
@@ -102,6 +122,7 @@ impl Hub {
         let is_unsigned = home.config.envelope.sign == Sign::None;
         let insecure = is_unsigned.then(|| context.stand(told::insecure("unsigned-messages")));
         context.record(told::lifecycle("start", &key));
+        let (control, orders) = mpsc::channel(1);
         Ok(Self {
             context: context.clone(),
             ingest,
@@ -111,7 +132,18 @@ impl Hub {
             ledger: Ledger::new(),
             endpoints,
             key,
+            keys,
+            handler,
+            home: home.clone(),
+            started: Instant::now(),
+            in_force: Instant::now(),
+            last_change: Reloaded::default(),
+            last_error: None,
+            refused: BTreeMap::new(),
+            control,
+            orders,
             _insecure: insecure,
+            events: context.events(),
         })
     }
 
@@ -123,6 +155,11 @@ impl Hub {
     /// The fingerprint of its key.
     pub(crate) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Where the operator's requests go.
+    pub(crate) fn control(&self) -> mpsc::Sender<Order> {
+        self.control.clone()
     }
 
     /// Works until `stop` resolves.
@@ -139,6 +176,8 @@ impl Hub {
                 _ = remember.tick() => if let Err(error) = self.memory.save(&self.gate) {
                     self.context.record(told::not_saved(&error));
                 },
+                Some(event) = self.events.recv() => self.count(&event),
+                Some(order) = self.orders.recv() => self.obey(order),
                 () = self.ledger.due() => self.answer_overdue().await,
                 change = self.feed.recv() => self.note(&change?).await,
                 request = self.ingest.recv() => self.answer(request?).await,
@@ -235,6 +274,14 @@ impl Hub {
                     Err(error) => (Ack::refused("feed", error.to_string()), false),
                 }
             }
+        }
+    }
+
+    /// Counts refusals, for whoever asks.
+    fn count(&mut self, event: &SecurityEvent) {
+        if event.id == EventId::Refused {
+            let reason = event.reason.unwrap_or("other").to_owned();
+            *self.refused.entry(reason).or_default() += event.count;
         }
     }
 

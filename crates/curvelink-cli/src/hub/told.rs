@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use curvelink::{Escaped, EventId, Frame, Peer, SecurityEvent};
 
 use super::gate::Refused;
+use crate::control::Reloaded;
+use crate::output;
 
 fn event(id: EventId) -> SecurityEvent {
     SecurityEvent::new(id, SystemTime::now())
@@ -26,6 +28,40 @@ pub(crate) fn lifecycle(action: &'static str, key: &str) -> SecurityEvent {
     event.action = Some(action);
     event.detail("version", env!("CARGO_PKG_VERSION"));
     event.detail("key", key.to_owned());
+    event
+}
+
+/// Policy and keys were read again, and are in force.
+pub(super) fn reloaded(old: &[u8; 32], new: &[u8; 32], change: &Reloaded) -> SecurityEvent {
+    let mut event = event(EventId::Reload);
+    event.action = Some("applied");
+    event.detail("old", output::hex(old));
+    event.detail("new", output::hex(new));
+    let mut changed = Vec::new();
+    for (what, names) in [
+        ("gained", &change.gained),
+        ("lost", &change.lost),
+        ("cut", &change.cut),
+    ] {
+        if !names.is_empty() {
+            changed.push(format!("{what} {}", names.join(",")));
+        }
+    }
+    let next = change.keys.next.iter();
+    let keys = std::iter::once(&change.keys.current).chain(next);
+    changed.push(format!(
+        "keys {}",
+        keys.cloned().collect::<Vec<_>>().join(",")
+    ));
+    event.detail("changed", changed.join("; "));
+    event
+}
+
+/// They were read again, and one is wrong: what was in force stays.
+pub(super) fn not_reloaded(error: &str) -> SecurityEvent {
+    let mut event = event(EventId::Reload);
+    event.action = Some("refused");
+    event.detail("error", error.to_owned());
     event
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use curvelink::{
     BindError, ConnectError, Context, Kind, LinkEvent, LinkEventKind, Message, Monitor, Options,
-    Receives, RefusedEndpoint, Socket,
+    Reason, Receives, RefusedEndpoint, Socket,
 };
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -40,6 +40,8 @@ pub(crate) struct Linked<K> {
     pub(crate) monitor: Monitor,
     pub(crate) endpoint: String,
     bound: bool,
+    /// Keys of the server that are left to try when it has not the one that was tried.
+    other_keys: usize,
 }
 
 impl Link {
@@ -51,6 +53,7 @@ impl Link {
                 .greeting_timeout(HANDSHAKE)
                 .handshake_timeout(HANDSHAKE),
         };
+        let other_keys = self.security.server_keys().saturating_sub(1);
         let options = self.security.apply(context, options)?;
         let socket = context.socket::<K>(options);
         let monitor = socket.monitor();
@@ -78,6 +81,7 @@ impl Link {
             monitor,
             endpoint,
             bound: self.bind,
+            other_keys,
         })
     }
 }
@@ -121,8 +125,14 @@ impl<K: Kind> Linked<K> {
     }
 
     /// Fails when an event says that this side was refused for good.
-    pub(crate) fn judge(&self, event: &LinkEvent) -> anyhow::Result<()> {
+    pub(crate) fn judge(&mut self, event: &LinkEvent) -> anyhow::Result<()> {
         match &event.kind {
+            LinkEventKind::Refused(refusal)
+                if refusal.reason == Reason::WrongServerKey && self.other_keys > 0 =>
+            {
+                self.other_keys -= 1;
+                Ok(())
+            }
             LinkEventKind::Refused(refusal) if !self.bound => Err(explain(&self.endpoint, refusal)),
             _ => Ok(()),
         }

@@ -22,8 +22,8 @@ pub(crate) enum Security {
     Client {
         /// This side's key.
         keys: KeyPair,
-        /// The key that the server must have.
-        server: PublicKey,
+        /// The keys of which the server must have one; at least one.
+        servers: Vec<PublicKey>,
         /// What seals messages.
         backend: CurveBackend,
     },
@@ -77,9 +77,9 @@ impl Security {
     }
 
     fn client(keys: KeyPair, args: &SecurityArgs, home: Option<&Home>) -> anyhow::Result<Self> {
-        let server = match (&args.server_key, home) {
-            (Some(key), _) => key::curve_public(key)?,
-            (None, Some(home)) => home.hub_key()?,
+        let servers = match (&args.server_key, home) {
+            (Some(key), _) => vec![key::curve_public(key)?],
+            (None, Some(home)) => home.hub_keys()?,
             (None, None) => {
                 return Err(usage(
                     "the server's public key is not known: give --server-key, or --dir",
@@ -88,7 +88,7 @@ impl Security {
         };
         Ok(Self::Client {
             keys,
-            server,
+            servers,
             backend: backend(args, home),
         })
     }
@@ -121,6 +121,15 @@ impl Security {
         })
     }
 
+    /// How many keys this side takes from a server: a link may be refused once for each but one
+    /// before it comes up.
+    pub(crate) fn server_keys(&self) -> usize {
+        match self {
+            Self::Client { servers, .. } => servers.len(),
+            Self::Clear { .. } | Self::Server { .. } => 1,
+        }
+    }
+
     /// Puts it in force: the mechanism into the options, the policy into the context.
     pub(crate) fn apply(self, context: &Context, options: Options) -> anyhow::Result<Options> {
         Ok(match self {
@@ -130,9 +139,9 @@ impl Security {
             Self::Clear { .. } => options,
             Self::Client {
                 keys,
-                server,
+                servers,
                 backend,
-            } => options.security(Curve::client(keys, server).backend(backend)),
+            } => options.security(client(keys, &servers)?.backend(backend)),
             Self::Server {
                 keys,
                 policy,
@@ -146,6 +155,18 @@ impl Security {
             }
         })
     }
+}
+
+/// A client of whoever has one of the keys.
+fn client(keys: KeyPair, servers: &[PublicKey]) -> anyhow::Result<Curve> {
+    let (first, others) = servers
+        .split_first()
+        .ok_or_else(|| usage("the server's public key is not known: give --server-key"))?;
+    let mut curve = Curve::client(keys, *first);
+    for other in others {
+        curve = curve.or_server(*other)?;
+    }
+    Ok(curve)
 }
 
 /// What seals messages: as was typed, or as the folder has it.

@@ -64,7 +64,7 @@ fn the_five_causes_are_told_apart_each_within_two_seconds() {
             4,
         ),
         (format!("--key stranger {ingest}"), "unknown-key", 4),
-        (format!("--as siem --type PUSH {feed}"), "socket-type", 4),
+        (format!("--as siem --type PUSH {feed}"), "closed", 4),
     ] {
         let (found, status, report) = looks(&site.dir, format!("doctor --json {args}"));
         assert_eq!(
@@ -126,6 +126,16 @@ fn a_key_that_was_replaced_is_told_from_one_that_was_never_there() {
     assert_eq!((found.as_str(), code), ("revoked-key", 4), "{report}");
     let (found, ..) = looks(&dir, "doctor --json --key other");
     assert_eq!(found, "ok");
+    let dated = format!(
+        "{{ key = {:?}, not_after = 2020-01-01T00:00:00Z }}",
+        other.trim()
+    );
+    let policy = fs::read_to_string(dir.join("zap.toml")).unwrap();
+    let expired = policy.replace(&format!("{:?}", other.trim()), &dated);
+    fs::write(dir.join("zap.toml"), expired).unwrap();
+    curvelink(&dir, "reload").ok();
+    let (found, code, report) = looks(&dir, "doctor --json --key other");
+    assert_eq!((found.as_str(), code), ("expired-key", 4), "{report}");
 }
 
 #[test]

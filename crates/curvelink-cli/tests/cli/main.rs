@@ -1,5 +1,6 @@
 //! Tests of the program from outside: what a shell sees.
 
+mod control;
 mod doctor;
 mod evidence;
 mod guide;
@@ -9,6 +10,7 @@ mod log;
 mod policy;
 mod q1;
 mod refusals;
+mod rotation;
 mod secrets;
 mod sockets;
 mod support;
