@@ -23,6 +23,7 @@ pages! {
     pair = "pair.md",
     stream = "stream.md",
     security = "security.md",
+    operations = "operations.md",
     links = "links.md",
     endpoints = "endpoints.md",
     around = "around.md",

@@ -45,9 +45,14 @@ fn text(shown: &Shown, coloured: bool) -> String {
     let _ = writeln!(text, "  up: {}", duration(shown.up));
     let _ = writeln!(
         text,
-        "  policy: {}, {} identities, in force for {}\n  policy digest: sha256:{}",
+        "  policy: {}, {} {}, in force for {}\n  policy digest: sha256:{}",
         one_line(&policy.file),
         policy.identities,
+        if policy.identities == 1 {
+            "identity"
+        } else {
+            "identities"
+        },
         duration(policy.age),
         policy.digest
     );

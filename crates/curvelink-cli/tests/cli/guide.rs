@@ -79,6 +79,28 @@ fn works_as_written(name: &str) {
     assert!(commands > 1, "the search for commands finds them");
 }
 
+/// Runs all commands of a page in one shell, and looks for all that it shows.
+fn works_together(name: &str) {
+    let dir = tempdir().unwrap();
+    let page = page(name);
+    let of = |wanted| {
+        let blocks = blocks(&page);
+        let wanted = blocks.into_iter().filter(move |(it, _)| *it == wanted);
+        wanted.map(|(_, body)| body).collect::<String>()
+    };
+    let (commands, shown) = (of("sh"), of("text"));
+    assert!(commands.lines().count() > 10, "the search finds them");
+    assert_shown(
+        &shell(dir.path(), &format!("set -e\n{commands}")).ok(),
+        &shown,
+    );
+}
+
+#[test]
+fn what_an_operator_sees_is_as_written() {
+    works_together("operations.md");
+}
+
 #[test]
 fn the_first_steps_work_as_written() {
     works_as_written("README.md");

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::value::Datetime;
 
 /// Characters of the parser's words that are shown: an unknown name can be as long as the file.
-const MAX_WORDS: usize = 200;
+const MAX_WORDS: usize = 300;
 
 /// A list that may be left out.
 pub(super) type List<T> = Option<Spanned<Vec<Spanned<T>>>>;
