@@ -571,14 +571,6 @@ const CURVE: &[Class] = &[
         let flip = (r.below(38), 1 << r.below(8));
         last(s).flips.push(flip);
     }),
-    class(
-        "MESSAGE: the same again, before another",
-        &[Curve],
-        |s, _| {
-            before_message(s, Frame::message(0, b"once"));
-            before_message(s, Frame::again());
-        },
-    ),
 ];
 
 fn below(random: &mut Random, end: usize) -> u8 {
