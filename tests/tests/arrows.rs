@@ -11,9 +11,11 @@ use serde_json::Value;
 /// A crate of ours, and the crates of ours that it may name.
 const ARROWS: &[(&str, &[&str])] = &[
     ("curvelink-proto", &[]),
-    ("curvelink-envelope", &[]),
+    ("curvelink-tlog", &[]),
+    ("curvelink-envelope", &["curvelink-tlog"]),
     ("curvelink", &["curvelink-proto"]),
     ("curvelink-zap", &["curvelink-proto"]),
+    ("curvelink-audit", &["curvelink-proto", "curvelink-tlog"]),
     (
         "curvelink-cli",
         &[
@@ -21,16 +23,31 @@ const ARROWS: &[(&str, &[&str])] = &[
             "curvelink-proto",
             "curvelink-zap",
             "curvelink-envelope",
+            "curvelink-tlog",
+            "curvelink-audit",
         ],
     ),
     (
         "curvelink-bench",
-        &["curvelink", "curvelink-proto", "curvelink-zap"],
+        &[
+            "curvelink",
+            "curvelink-proto",
+            "curvelink-zap",
+            "curvelink-envelope",
+            "curvelink-tlog",
+            "curvelink-audit",
+        ],
     ),
 ];
 
 /// Crates that know no runtime.
-const WITHOUT_RUNTIME: &[&str] = &["curvelink-proto", "curvelink-zap", "curvelink-envelope"];
+const WITHOUT_RUNTIME: &[&str] = &[
+    "curvelink-proto",
+    "curvelink-zap",
+    "curvelink-envelope",
+    "curvelink-tlog",
+    "curvelink-audit",
+];
 
 /// What the sans-IO half and the patterns never name: I/O, clocks, the environment.
 const OUTSIDE_WORLD: &[&str] = &[

@@ -1,0 +1,2 @@
+//! The audit journal: what happened, in an order that nobody can change afterwards without being
+//! noticed, and in the formats that a SIEM reads.
