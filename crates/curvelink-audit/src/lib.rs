@@ -1,2 +1,8 @@
 //! The audit journal: what happened, in an order that nobody can change afterwards without being
 //! noticed, and in the formats that a SIEM reads.
+
+mod record;
+mod time;
+
+pub use self::record::{Origin, Record, RecordError, Value};
+pub use self::time::{InvalidTime, Time};

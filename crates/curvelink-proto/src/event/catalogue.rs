@@ -173,6 +173,9 @@ catalogue! {
     /// A key was made, changed or taken away, or others can read its file.
     Key = "CL3003" "key", Low, true, Telling::Each,
         &["action", "key", "identity", "purpose", "error"];
+    /// Something befell the audit journal: another key, entries let go, damage mended, entries lost.
+    Journal = "CL3004" "journal", Informational, true, Telling::Each,
+        &["action", "epoch", "key", "index", "octets", "lost", "error"];
     /// A setting is in force that lets strangers read, forge or come in.
     Insecure = "CL3005" "insecure-setting", Medium, true, Telling::Each,
         &["endpoint", "setting"];
