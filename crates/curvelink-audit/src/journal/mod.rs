@@ -1,0 +1,6 @@
+//! The journal.
+
+mod checkpoints;
+mod crc32c;
+mod files;
+mod wal;
