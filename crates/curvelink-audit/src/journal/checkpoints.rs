@@ -99,8 +99,7 @@ pub(crate) fn last(path: &Path) -> io::Result<Last> {
 
 fn scan(path: &Path) -> io::Result<Last> {
     let mut last = Last::default();
-    let mut notes = Notes::open(path)?;
-    while let Some(note) = notes.next() {
+    for note in Notes::open(path)? {
         match note {
             Ok(note) => {
                 last.length += (HEAD + note.len()) as u64;
