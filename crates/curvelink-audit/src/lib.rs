@@ -2,6 +2,7 @@
 //! noticed, and in the formats that a SIEM reads.
 
 mod clock;
+pub mod format;
 #[allow(dead_code, reason = "the parts come before the whole")]
 mod journal;
 mod record;

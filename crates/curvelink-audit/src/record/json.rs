@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use curvelink_proto::Severity;
 use serde::{Deserialize, Serialize};
 
-use super::{NAME_MAX, Origin, Record, Value, is_plain};
+use super::{NAME_MAX, Origin, Record, TAKEN, Value, is_plain};
 
 pub(super) fn encode(record: &Record) -> String {
     // Neither a map with keys that are no text nor a failing `Serialize` is in it.
@@ -94,7 +94,10 @@ impl<'a> Shape<'a> {
         let origin = [&self.boot, &self.host, &self.program];
         let is_sound = is_id
             && is_name(&self.name, "-")
-            && self.fields.keys().all(|name| is_name(name, ""))
+            && self
+                .fields
+                .keys()
+                .all(|name| is_name(name, "") && !TAKEN.contains(&&name[..]))
             && self.count > 0
             && is_number(self.count)
             && is_number(self.sequence)

@@ -29,8 +29,8 @@ use crate::time::Time;
 /// | `fields` | the fields of the catalogue that the event has, by name |
 ///
 /// Every key is there, and there will be no others; what later versions have to say goes into
-/// `fields`. Each of those is a text or an integer below 2^53, and has a name of lower-case
-/// letters, digits and underscores. A reader keeps fields and ids that it does not know, and can
+/// `fields`. Each of those is a text or an integer below 2^53, and has a name of at most 32
+/// lower-case letters, digits and underscores that is none of the keys. A reader keeps fields and ids that it does not know, and can
 /// show them; so an entry outlives the version that wrote it.
 ///
 /// ```
@@ -207,11 +207,22 @@ impl From<&SecurityEvent> for Record {
 /// What a field is called: other characters than those of the catalogue become underscores.
 fn plain_name(name: &str) -> String {
     let plain = |c: char| if is_plain(c) { c } else { '_' };
-    let name: String = name.chars().take(NAME_MAX).map(plain).collect();
-    if name.is_empty() { "_".into() } else { name }
+    let mut name: String = name.chars().take(NAME_MAX).map(plain).collect();
+    if name.is_empty() || TAKEN.contains(&name.as_str()) {
+        name.push('_');
+    }
+    name
 }
 
-const NAME_MAX: usize = 64;
+/// The longest name of a parameter of syslog's.
+const NAME_MAX: usize = 32;
+
+/// The names of what every record has: no field is called so, and formats without depth can have
+/// all side by side.
+const TAKEN: &[&str] = &[
+    "boot", "count", "fields", "first", "host", "id", "last", "name", "program", "sequence",
+    "severity",
+];
 
 const fn is_plain(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'

@@ -43,6 +43,41 @@ fn every_event_of_the_catalogue_is_known_again() {
     }
 }
 
+#[test]
+fn a_field_has_a_name_that_a_record_can_have() {
+    let mut event = event();
+    for name in [
+        "Some Name",
+        "host",
+        "",
+        "more_than_thirty_two_characters_long",
+    ] {
+        event.detail(name, "x");
+    }
+    assert!(
+        EventId::ALL
+            .iter()
+            .all(|id| !id.fields().iter().any(|name| TAKEN.contains(name)))
+    );
+    let record = Record::from(&event);
+    assert_eq!(
+        Record::from_json(record.to_json().unwrap().as_bytes()).as_ref(),
+        Ok(&record)
+    );
+    for name in [
+        "_ome__ame",
+        "host_",
+        "_",
+        "more_than_thirty_two_characters_",
+    ] {
+        assert_eq!(
+            record.field(name).and_then(Value::as_text),
+            Some("x"),
+            "{name}"
+        );
+    }
+}
+
 /// What becomes of the record when a part of its JSON is another.
 fn with(part: &str, another: &str) -> Result<Record, RecordError> {
     assert!(JSON.contains(part), "{part}");
@@ -103,6 +138,7 @@ fn what_no_record_can_have_is_refused() {
         (r#""sequence":9"#, r#""sequence":9007199254740992"#),
         (r#""status":400"#, r#""sta tus":400"#),
         (r#""status":400"#, r#""":400"#),
+        (r#""status":400"#, r#""host":"h""#),
     ] {
         assert_eq!(with(part, another), Err(RecordError::Value), "{another}");
     }
