@@ -148,6 +148,36 @@ async fn receivers_drop_topics_outside_the_senders_rights() {
 }
 
 #[tokio::test]
+async fn rights_count_where_the_side_that_asks_the_policy_connects_too() {
+    let _deadline = deadline();
+    let rights = Rights::new(under(&["up/"]), under(&["down/"]));
+    let (context, server, client) = limited(rights);
+    let pull = context.socket::<Pull>(server.clone());
+    let mut monitor = pull.monitor();
+    let push = context.socket::<Push>(client.clone());
+    pull.connect(&bind_tcp(&push)).unwrap();
+    for topic in ["down/1", "up/1"] {
+        push.send([topic, "body"]).await.unwrap();
+    }
+    assert_eq!(texts(&pull.recv().await.unwrap()), ["up/1", "body"]);
+    denied(&mut monitor, Action::Publish).await;
+
+    let publisher = context.socket::<Pub>(server);
+    let mut monitor = publisher.monitor();
+    let subscriber = context.socket::<Sub>(client);
+    for prefix in ["", "up/", "down/"] {
+        subscriber.subscribe(prefix);
+    }
+    publisher.connect(&bind_tcp(&subscriber)).unwrap();
+    publisher.wait_for_subscribers("down/", 1).await;
+    denied(&mut monitor, Action::Subscribe).await;
+    for topic in ["up/1", "down/1"] {
+        publisher.send([topic, "body"]).await.unwrap();
+    }
+    assert_eq!(texts(&subscriber.recv().await.unwrap()), ["down/1", "body"]);
+}
+
+#[tokio::test]
 async fn no_rights_are_no_rights() {
     let _deadline = deadline();
     let (context, server, client) = limited(Rights::none());
