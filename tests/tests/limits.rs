@@ -129,6 +129,91 @@ async fn octets_are_bounded_beside_messages() {
     }
 }
 
+#[tokio::test]
+async fn all_queues_of_a_context_have_a_bound_together_and_each_takes_a_message() {
+    let _deadline = deadline();
+    let context = Context::new().unwrap();
+    context.set_queue_octets(1 << 20);
+    let ends: Vec<(Socket<Push>, String)> = (0..4)
+        .map(|i| {
+            let push = context.socket::<Push>(quick().send_hwm(0));
+            let endpoint = match i {
+                3 => "inproc://bounded".to_owned(),
+                _ => free_endpoint(),
+            };
+            push.connect(&endpoint).unwrap();
+            (push, endpoint)
+        })
+        .collect();
+    let fill = |push: &Socket<Push>| (0..).take_while(|_| push.try_send(vec![7; 5000]).is_ok());
+    let taken: Vec<usize> = ends.iter().map(|(push, _)| fill(push).count()).collect();
+    let octets = taken.iter().sum::<usize>() * 5000;
+    assert!((900_000..1_100_000).contains(&octets), "{octets}");
+    assert!(taken.iter().all(|taken| *taken > 0), "{taken:?}");
+    // Nothing is lost, and what is taken out makes room.
+    for ((push, endpoint), taken) in ends.iter().zip(taken) {
+        let pull = context.socket::<Pull>(quick());
+        pull.bind(endpoint).unwrap();
+        for _ in 0..taken {
+            assert_eq!(pull.recv().await.unwrap().octets(), 5000);
+        }
+        push.send("and on").await.unwrap();
+        assert_eq!(texts(&pull.recv().await.unwrap()), ["and on"]);
+    }
+    let again = context.socket::<Push>(quick().send_hwm(0).linger(Duration::ZERO));
+    again.connect(&free_endpoint()).unwrap();
+    let octets = fill(&again).count() * 5000;
+    assert!((800_000..1_100_000).contains(&octets), "{octets}");
+}
+
+#[tokio::test]
+async fn at_the_bound_of_a_context_reading_pauses_and_loses_nothing() {
+    let _deadline = deadline();
+    let (near, far) = (Context::new().unwrap(), Context::new().unwrap());
+    near.set_queue_octets(1 << 20);
+    let pull = near.socket::<Pull>(quick().recv_hwm(0));
+    let endpoint = bind_tcp(&pull);
+    let pushes: Vec<_> = (0..4)
+        .map(|_| {
+            let push = far.socket::<Push>(quick());
+            push.connect(&endpoint).unwrap();
+            push
+        })
+        .collect();
+    peers(&pull, 4).await;
+    const EACH: usize = 2000;
+    let sending: Vec<_> = pushes
+        .iter()
+        .cloned()
+        .map(|push| {
+            tokio::spawn(async move {
+                for _ in 0..EACH {
+                    push.send(vec![7; 5000]).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let (mut waiting, mut same) = (0, 0);
+    while same < 200 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let now = pull.statistics().queued_from_peers;
+        same = if now == waiting && now > 0 {
+            same + 1
+        } else {
+            0
+        };
+        waiting = now;
+    }
+    let octets = waiting * 5000;
+    assert!((800_000..1_100_000).contains(&octets), "{octets}");
+    for _ in 0..4 * EACH {
+        assert_eq!(pull.recv().await.unwrap().octets(), 5000);
+    }
+    for sending in sending {
+        sending.await.unwrap();
+    }
+}
+
 /// A PULL with limits, a good peer that stays, and its monitor.
 async fn limited(options: Options) -> (Context, Socket<Pull>, Socket<Push>, String) {
     let context = Context::new().unwrap();

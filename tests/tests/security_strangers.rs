@@ -30,8 +30,8 @@ async fn t07_silent_connections_take_no_message_and_keep_nobody_out() {
     let server_key = server.public();
     let push = context.socket::<Push>(Options::new().security(Curve::server(server)));
     let endpoint = bind_tcp(&push);
-    let silent = strangers(&endpoint, 50, b"").await;
-    let greeted = strangers(&endpoint, 50, &raw::greeting("CURVE")).await;
+    let silent = strangers(&endpoint, 200, b"").await;
+    let greeted = strangers(&endpoint, 200, &raw::greeting("CURVE")).await;
     assert!(push.try_send("x").is_err(), "none of them is a peer");
     let pulls: Vec<_> = (0..10)
         .map(|_| {

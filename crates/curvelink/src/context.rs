@@ -14,12 +14,16 @@ use tokio::sync::Semaphore;
 use crate::error::ContextError;
 use crate::events::{Events, SecurityEvents, Standing};
 use crate::options::Options;
+use crate::pipe::Ceiling;
 use crate::policy::{self, Policy};
 use crate::socket::core::Core;
 use crate::socket::{AnySocket, Kind, Socket};
 use crate::sources::Sources;
 use crate::sync::{later, lock};
 use crate::transport::inproc::Names;
+
+/// What the queues of a context may hold unless it is told otherwise.
+const QUEUE_OCTETS: usize = 512 << 20;
 
 /// How many costly steps of handshakes run at once, for each of the machine's cores.
 const WORK_PER_CORE: usize = 2;
@@ -47,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) policy: Policy,
     /// The sources of connections to all listeners.
     pub(crate) sources: Mutex<Sources>,
+    /// What the queues of all sockets may hold.
+    pub(crate) queues: Arc<Ceiling>,
     /// For the costly steps of handshakes.
     pub(crate) work: Arc<Semaphore>,
     events: Arc<Events>,
@@ -88,6 +94,7 @@ impl Context {
             names: Names::default(),
             policy: Policy::default(),
             sources: Mutex::default(),
+            queues: Ceiling::new(QUEUE_OCTETS),
             work: Arc::new(Semaphore::new(WORK_PER_CORE * cores)),
             events: Arc::default(),
             sockets: Mutex::default(),
@@ -97,6 +104,14 @@ impl Context {
             shared: Arc::new(shared),
             runtime,
         }))
+    }
+
+    /// Bounds the octets that wait in all queues of this context together, for and from all peers;
+    /// from now on. At the bound a queue that has a message takes no further one: sending finds no
+    /// room, and reading pauses. Nothing that was accepted is dropped. A queue with nothing in it
+    /// still takes one message, so that every link goes on. Default 512 MiB.
+    pub fn set_queue_octets(&self, octets: usize) {
+        self.0.shared.queues.set(octets);
     }
 
     /// Sets the policy: who may connect to the sockets of this context. It takes the place of an

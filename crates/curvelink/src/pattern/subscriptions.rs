@@ -10,12 +10,34 @@ use crate::pipe::PipeId;
 /// Most distinct prefixes of one peer.
 pub(crate) const MAX_PREFIXES: usize = 10_000;
 
+/// Most octets of all prefixes of one peer.
+pub(crate) const MAX_OCTETS: usize = 16 << 20;
+
 /// The subscriptions of a publisher's peers. A peer has a prefix or has it not: subscribers count
 /// for themselves, and cancel once what they subscribed to several times.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    of: HashMap<PipeId, HashSet<Bytes>>,
+    of: HashMap<PipeId, Held>,
     trie: Trie,
+}
+
+/// What one peer has.
+#[derive(Debug, Default)]
+struct Held {
+    prefixes: HashSet<Bytes>,
+    octets: usize,
+}
+
+impl Held {
+    fn has_room(&self, prefix: &Bytes) -> bool {
+        self.prefixes.len() < MAX_PREFIXES && self.octets + prefix.len() <= MAX_OCTETS
+    }
+
+    fn remove(&mut self, prefix: &[u8]) -> bool {
+        let known = self.prefixes.remove(prefix);
+        self.octets -= if known { prefix.len() } else { 0 };
+        known
+    }
 }
 
 /// What a subscription changed.
@@ -27,20 +49,21 @@ pub(super) enum Change {
     ForOne,
     /// The peer has the prefix already, or cancels one that it has not.
     Nothing,
-    /// The peer has too many prefixes: nothing was added.
+    /// The peer has too many prefixes, or too long ones: nothing was added.
     TooMany,
 }
 
 impl Subscriptions {
     pub(super) fn add(&mut self, pipe: PipeId, prefix: &Bytes) -> Change {
-        let prefixes = self.of.entry(pipe).or_default();
-        if prefixes.contains(prefix) {
+        let held = self.of.entry(pipe).or_default();
+        if held.prefixes.contains(prefix) {
             return Change::Nothing;
         }
-        if prefixes.len() >= MAX_PREFIXES {
+        if !held.has_room(prefix) {
             return Change::TooMany;
         }
-        prefixes.insert(prefix.clone());
+        held.octets += prefix.len();
+        held.prefixes.insert(prefix.clone());
         if self.trie.insert(prefix, pipe) {
             Change::ForAll
         } else {
@@ -49,8 +72,8 @@ impl Subscriptions {
     }
 
     pub(super) fn remove(&mut self, pipe: PipeId, prefix: &[u8]) -> Change {
-        let known = self.of.get_mut(&pipe).map(|known| known.remove(prefix));
-        if known != Some(true) {
+        let held = self.of.get_mut(&pipe);
+        if !held.is_some_and(|held| held.remove(prefix)) {
             return Change::Nothing;
         }
         if self.trie.remove(prefix, pipe) {
@@ -62,8 +85,8 @@ impl Subscriptions {
 
     /// Forgets a peer; gives its prefixes, each with whether nobody else has it.
     pub(super) fn remove_pipe(&mut self, pipe: PipeId) -> Vec<(Bytes, bool)> {
-        let prefixes = self.of.remove(&pipe).unwrap_or_default();
-        let removed = prefixes.into_iter().map(|prefix| {
+        let held = self.of.remove(&pipe).unwrap_or_default();
+        let removed = held.prefixes.into_iter().map(|prefix| {
             let last = self.trie.remove(&prefix, pipe);
             (prefix, last)
         });
@@ -78,7 +101,7 @@ impl Subscriptions {
 
     /// How many prefixes a peer has.
     pub(super) fn of(&self, pipe: PipeId) -> usize {
-        self.of.get(&pipe).map_or(0, HashSet::len)
+        self.of.get(&pipe).map_or(0, |held| held.prefixes.len())
     }
 
     /// How many distinct prefixes there are, over all peers.
@@ -309,5 +332,25 @@ mod tests {
         }
         assert_eq!(subscriptions.add(one, &Bytes::from("x")), Change::TooMany);
         assert_eq!(subscriptions.add(other, &Bytes::from("x")), Change::ForAll);
+    }
+
+    #[test]
+    fn t18_the_prefixes_of_one_peer_have_so_many_octets_together() {
+        let mut subscriptions = Subscriptions::default();
+        let (one, other) = (PipeId::new(0), PipeId::new(1));
+        let prefix = |i: usize| Bytes::from([&i.to_be_bytes()[..], &[0; 4088]].concat());
+        let all = MAX_OCTETS / 4096;
+        for i in 0..all {
+            assert_eq!(subscriptions.add(one, &prefix(i)), Change::ForAll);
+            assert_eq!(subscriptions.add(one, &prefix(i)), Change::Nothing);
+        }
+        assert_eq!(subscriptions.add(one, &Bytes::from("x")), Change::TooMany);
+        assert_eq!(subscriptions.add(other, &Bytes::from("x")), Change::ForAll);
+        for _ in 0..3 {
+            assert_eq!(subscriptions.remove(one, &prefix(0)), Change::ForAll);
+            assert_eq!(subscriptions.remove(one, &prefix(0)), Change::Nothing);
+            assert_eq!(subscriptions.add(one, &prefix(0)), Change::ForAll);
+        }
+        assert_eq!(subscriptions.add(one, &prefix(all)), Change::TooMany);
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Waker;
 
 use bytes::Bytes;
 use curvelink_proto::{Message, Peer};
 
+use super::ceiling::Share;
 use super::{Handed, PipeId, Served, Traffic};
 use crate::socket::core::{Core, Effect};
 use crate::sync::lock;
@@ -33,6 +34,8 @@ struct State {
     /// it is told in the order in which it was asked, whichever thread tells it.
     subscriptions: VecDeque<(bool, Bytes)>,
     octets: usize,
+    /// Of what all queues of the context may hold.
+    share: Share,
     /// What was moved in, on the connection that is up now.
     arrived: Traffic,
     max_messages: usize,
@@ -72,6 +75,13 @@ impl Incoming {
         incoming
     }
 
+    /// Puts the queue under a ceiling. Its only message passes all the same.
+    pub(crate) fn under(mut self, share: Share) -> Self {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.share = share;
+        self
+    }
+
     /// Sets the high-water mark anew, and whether only the last message is kept: of an inproc
     /// queue, half is known once the ends are joined.
     pub(crate) fn set_terms(&self, max_messages: usize, conflate: bool) {
@@ -98,7 +108,7 @@ impl Incoming {
         }
         let before = batch.len();
         self.push_many(&mut state, batch);
-        while !batch.is_empty() && self.room(&state) {
+        while !batch.is_empty() && self.room(&mut state) {
             batch
                 .pop_front()
                 .into_iter()
@@ -116,8 +126,8 @@ impl Incoming {
         let waiting = state.queue.len() + state.held.messages;
         let room = state.max_messages.saturating_sub(waiting).min(batch.len());
         let octets: usize = batch.iter().take(room).map(Message::octets).sum();
-        let fits = state.octets + state.held.octets + octets <= self.max_octets;
-        if room == 0 || !fits || self.conflates() {
+        let held = state.octets + state.held.octets + octets;
+        if room == 0 || held > self.max_octets || self.conflates() || !state.share.covers(held) {
             return;
         }
         state.octets += octets;
@@ -169,7 +179,7 @@ impl Incoming {
         if state.closed {
             return None;
         }
-        if !self.room(&state) {
+        if !self.room(&mut state) {
             state.writer = Writer::Inproc(writer.clone(), pipe);
             return None;
         }
@@ -185,17 +195,18 @@ impl Incoming {
     /// would.
     pub(crate) fn has_room(&self, writer: &Weak<Core>, pipe: PipeId) -> bool {
         let mut state = lock(&self.state);
-        let room = !state.closed && self.room(&state);
+        let room = !state.closed && self.room(&mut state);
         if !room {
             state.writer = Writer::Inproc(writer.clone(), pipe);
         }
         room
     }
 
-    fn room(&self, state: &State) -> bool {
+    fn room(&self, state: &mut State) -> bool {
         let messages = state.queue.len() + state.held.messages;
         let octets = state.octets + state.held.octets;
-        let full = messages >= state.max_messages || (octets >= self.max_octets && messages > 0);
+        let full = messages >= state.max_messages
+            || messages > 0 && (octets >= self.max_octets || !state.share.covers(octets));
         self.conflates() || !full
     }
 
@@ -265,6 +276,8 @@ impl Incoming {
     /// Gives memory back: nothing comes for now.
     pub(crate) fn rest(&self) {
         let mut state = lock(&self.state);
+        let octets = state.octets + state.held.octets;
+        state.share.rest(octets);
         if state.queue.is_empty() {
             state.queue = VecDeque::new();
         }
@@ -295,6 +308,8 @@ impl Incoming {
         let mut state = lock(&self.state);
         state.closed = true;
         state.queue.clear();
+        (state.octets, state.held) = (0, Served::default());
+        state.share.rest(0);
         if let Writer::Session(waker) = std::mem::take(&mut state.writer) {
             drop(state);
             waker.wake();
@@ -307,6 +322,7 @@ impl State {
     fn tell_writer(&mut self, max_octets: usize) -> Option<Effect> {
         let messages = self.queue.len() + self.held.messages;
         let octets = self.octets + self.held.octets;
+        self.share.settle(octets);
         let room = messages <= self.max_messages / 2 && octets <= max_octets / 2;
         if !room && messages > 0 {
             return None;

@@ -1,5 +1,6 @@
 //! Pipes: what a socket holds of each of its links.
 
+mod ceiling;
 mod incoming;
 mod outgoing;
 mod slots;
@@ -13,6 +14,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use curvelink_proto::{Message, Peer};
 
+pub(crate) use self::ceiling::Ceiling;
 pub(crate) use self::incoming::Incoming;
 use self::outgoing::Accepted;
 pub(crate) use self::outgoing::{Drive, Order, Outgoing};

@@ -1,6 +1,6 @@
 //! From a socket to one link: messages framed at once, taken out in batches.
 
-use std::sync::{Mutex, Weak};
+use std::sync::{Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use bytes::Bytes;
 use curvelink_proto::{BATCH, Backlog, Message, Written};
 
 use super::Traffic;
+use super::ceiling::Share;
 use crate::sync::lock;
 
 /// The queue between a socket and the session that writes to its peer. It outlives the session
@@ -27,6 +28,8 @@ struct State {
     /// Messages accepted and not yet written whole, those that the session has included.
     messages: usize,
     octets: usize,
+    /// Of what all queues of the context may hold.
+    share: Share,
     /// What the session wrote whole, on the connection that is up now.
     written: Traffic,
     conflated: u64,
@@ -96,6 +99,13 @@ impl Outgoing {
         }
     }
 
+    /// Puts the queue under a ceiling. Its only message passes all the same.
+    pub(crate) fn under(mut self, share: Share) -> Self {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.share = share;
+        self
+    }
+
     /// Accepts a message unless the queue is full. A message larger than the octet bound is
     /// accepted when nothing else waits.
     pub(crate) fn accept(&self, message: &Message) -> Accepted {
@@ -149,7 +159,8 @@ impl Outgoing {
 
     fn room(&self, state: &mut State) -> bool {
         let full = state.messages >= self.max_messages
-            || (state.octets >= self.max_octets && state.messages > 0);
+            || state.messages > 0
+                && (state.octets >= self.max_octets || !state.share.covers(state.octets));
         if full && !self.conflate || state.closing.is_some() {
             state.full = true;
             return false;
@@ -224,7 +235,10 @@ impl Outgoing {
 
     /// Gives memory back: nothing goes for now.
     pub(crate) fn rest(&self) {
-        lock(&self.state).backlog.rest();
+        let mut state = lock(&self.state);
+        let octets = state.octets;
+        state.share.rest(octets);
+        state.backlog.rest();
     }
 
     /// Takes note that messages were written; whether the socket waits for the room.
@@ -234,7 +248,9 @@ impl Outgoing {
         state.octets = state.octets.saturating_sub(written.octets);
         state.written.count(written.messages, written.octets);
         state.hello &= written.messages == 0;
-        let room = state.messages <= self.max_messages / 2 && state.octets <= self.max_octets / 2;
+        let octets = state.octets;
+        state.share.settle(octets);
+        let room = state.messages <= self.max_messages / 2 && octets <= self.max_octets / 2;
         if state.full && room {
             state.full = false;
             return true;
@@ -281,6 +297,7 @@ impl Outgoing {
         let mut state = lock(&self.state);
         state.backlog = Backlog::new();
         state.octets = 0;
+        state.share.settle(0);
         state.hello = false;
         let messages = std::mem::take(&mut state.messages);
         if state.subscribes { 0 } else { messages }

@@ -99,11 +99,8 @@ pub(super) fn connect(
     let text = endpoint.to_string();
     let options = &core.options.queues;
     let queue = |messages| {
-        Arc::new(Incoming::new(
-            messages,
-            options.queue_octets,
-            options.conflate,
-        ))
+        let queue = Incoming::new(messages, options.queue_octets, options.conflate);
+        Arc::new(queue.under(core.shared.queues.share()))
     };
     let (back, forth) = (queue(options.recv_hwm), queue(options.send_hwm));
     let nobody = Outlet::Inproc {

@@ -4,6 +4,7 @@
 mod admission;
 mod case;
 mod commands;
+mod costs;
 mod edits;
 mod endings;
 mod flood;

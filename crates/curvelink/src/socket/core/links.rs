@@ -22,10 +22,13 @@ pub(crate) struct Queues {
 impl Core {
     pub(crate) fn queues(&self) -> Queues {
         let options = &self.options.queues;
-        let octets = options.queue_octets;
+        let (octets, conflate) = (options.queue_octets, options.conflate);
+        let share = || self.shared.queues.share();
+        let outgoing = Outgoing::new(options.send_hwm, octets, conflate).under(share());
+        let incoming = Incoming::new(options.recv_hwm, octets, conflate).under(share());
         Queues {
-            outgoing: Arc::new(Outgoing::new(options.send_hwm, octets, options.conflate)),
-            incoming: Arc::new(Incoming::new(options.recv_hwm, octets, options.conflate)),
+            outgoing: Arc::new(outgoing),
+            incoming: Arc::new(incoming),
         }
     }
 
