@@ -4,5 +4,6 @@
 
 mod link;
 mod mask;
+pub mod timing;
 
 pub use crate::link::{Link, batch};

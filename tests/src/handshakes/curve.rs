@@ -3,44 +3,55 @@
 use crate::fuzz::nacl::{PairBox, nonce, public};
 
 /// A key pair: public, secret.
-pub(super) type Pair = ([u8; 32], [u8; 32]);
+pub type Pair = ([u8; 32], [u8; 32]);
 
 /// A key pair that is the same for the same secret.
-pub(super) fn pair(secret: [u8; 32]) -> Pair {
+#[must_use]
+pub fn pair(secret: [u8; 32]) -> Pair {
     (public(&secret), secret)
 }
 
 /// The keys of a client and what it says of them; by default nothing is wrong with it.
 #[derive(Clone, Debug)]
-pub(super) struct Client {
-    pub(super) server: [u8; 32],
-    pub(super) keys: Pair,
-    pub(super) transient: Pair,
-    // HELLO
-    pub(super) version: [u8; 2],
-    pub(super) padding: [u8; 72],
-    pub(super) claimed_transient: [u8; 32],
-    pub(super) hello_counter: u64,
-    pub(super) signature: [u8; 64],
-    // INITIATE
-    /// An octet of the cookie with these bits changed.
-    pub(super) cookie_flip: (usize, u8),
-    /// How far INITIATE's counter is from HELLO's.
-    pub(super) initiate_step: i64,
-    pub(super) claimed: [u8; 32],
-    /// The secret that makes the vouch.
-    pub(super) vouch_secret: [u8; 32],
-    pub(super) vouched_transient: [u8; 32],
-    pub(super) vouched_server: [u8; 32],
-    /// An octet of the vouch with these bits changed.
-    pub(super) vouch_flip: (usize, u8),
-    // MESSAGE
+pub struct Client {
+    /// The server that HELLO is for.
+    pub server: [u8; 32],
+    /// C and c.
+    pub keys: Pair,
+    /// C' and c'.
+    pub transient: Pair,
+    /// HELLO: CurveZMQ's version.
+    pub version: [u8; 2],
+    /// HELLO: zeroes.
+    pub padding: [u8; 72],
+    /// HELLO: what is said to be C'.
+    pub claimed_transient: [u8; 32],
+    /// HELLO: where counting begins.
+    pub hello_counter: u64,
+    /// HELLO: what is in its box.
+    pub signature: [u8; 64],
+    /// INITIATE: an octet of the cookie with these bits changed.
+    pub cookie_flip: (usize, u8),
+    /// INITIATE: how far its counter is from HELLO's.
+    pub initiate_step: i64,
+    /// INITIATE: what is said to be C.
+    pub claimed: [u8; 32],
+    /// INITIATE: the secret that makes the vouch.
+    pub vouch_secret: [u8; 32],
+    /// INITIATE: the C' that the vouch names.
+    pub vouched_transient: [u8; 32],
+    /// INITIATE: the S that the vouch names.
+    pub vouched_server: [u8; 32],
+    /// INITIATE: an octet of the vouch with these bits changed.
+    pub vouch_flip: (usize, u8),
     /// How far the first MESSAGE's counter is from INITIATE's.
-    pub(super) message_step: i64,
+    pub message_step: i64,
 }
 
 impl Client {
-    pub(super) fn new(server: [u8; 32], keys: Pair) -> Self {
+    /// A client of a server. Its transient keys are yet to be chosen.
+    #[must_use]
+    pub fn new(server: [u8; 32], keys: Pair) -> Self {
         let transient = keys;
         Self {
             server,
@@ -63,7 +74,8 @@ impl Client {
     }
 
     /// The same client on a connection of this number.
-    pub(super) fn with_transient(&self, number: usize) -> Self {
+    #[must_use]
+    pub fn with_transient(&self, number: usize) -> Self {
         let mut seed = [b't'; 32];
         seed[..8].copy_from_slice(&number.to_be_bytes());
         let transient = pair(seed);
@@ -78,7 +90,8 @@ impl Client {
 
 /// What a client knows of one connection.
 #[derive(Default)]
-pub(super) struct Session {
+#[allow(missing_debug_implementations, reason = "it is made of keys")]
+pub struct Session {
     greeting: Option<PairBox>,
     /// S' and the cookie, from WELCOME.
     welcome: Option<([u8; 32], Vec<u8>)>,
@@ -90,12 +103,13 @@ pub(super) struct Session {
 
 impl Session {
     /// Whether the server has sent a READY that opens.
-    pub(super) const fn is_ready(&self) -> bool {
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
         self.ready
     }
 
     /// RFC 26, "The HELLO Command", without its name.
-    pub(super) fn hello(&mut self, client: &Client) -> Vec<u8> {
+    pub fn hello(&mut self, client: &Client) -> Vec<u8> {
         let greeting = PairBox::new(&client.server, &client.transient.1);
         self.counter = client.hello_counter;
         let mut out = [&client.version[..], &client.padding].concat();
@@ -108,7 +122,7 @@ impl Session {
     }
 
     /// Takes WELCOME's body; whether it opens.
-    pub(super) fn welcomed(&mut self, body: &[u8]) -> bool {
+    pub fn welcomed(&mut self, body: &[u8]) -> bool {
         let opened = self.greeting.as_ref().zip(body.split_at_checked(16));
         let clear = opened.and_then(|(greeting, (unique, sealed))| {
             greeting.open(&nonce("WELCOME-", unique), sealed)
@@ -120,7 +134,7 @@ impl Session {
 
     /// RFC 26, "The INITIATE Command", without its name. One that was not welcomed makes the
     /// cookie up.
-    pub(super) fn initiate(&mut self, client: &Client, metadata: &[u8]) -> Vec<u8> {
+    pub fn initiate(&mut self, client: &Client, metadata: &[u8]) -> Vec<u8> {
         let made_up = || (client.server, vec![7; 96]);
         let (transient, cookie) = self.welcome.clone().unwrap_or_else(made_up);
         let traffic = PairBox::new(&transient, &client.transient.1);
@@ -144,13 +158,13 @@ impl Session {
     }
 
     /// Takes READY's body; whether it opens.
-    pub(super) fn readied(&mut self, body: &[u8]) -> bool {
+    pub fn readied(&mut self, body: &[u8]) -> bool {
         self.ready = self.open("CurveZMQREADY---", body).is_some();
         self.ready
     }
 
     /// RFC 26, "The MESSAGE Command", without its name.
-    pub(super) fn message(&mut self, client: &Client, flags: u8, body: &[u8]) -> Vec<u8> {
+    pub fn message(&mut self, client: &Client, flags: u8, body: &[u8]) -> Vec<u8> {
         let step = if self.messages == 0 {
             client.message_step
         } else {
@@ -166,7 +180,8 @@ impl Session {
     }
 
     /// The flags and the clear octets of a MESSAGE of the server's.
-    pub(super) fn opened(&self, body: &[u8]) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn opened(&self, body: &[u8]) -> Option<Vec<u8>> {
         self.open("CurveZMQMESSAGES", body)
     }
 

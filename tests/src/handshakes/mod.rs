@@ -7,7 +7,7 @@
 
 mod classes;
 mod client;
-mod curve;
+pub mod curve;
 mod listeners;
 mod script;
 

@@ -315,6 +315,41 @@ mod tests {
             assert_eq!(subscriptions.remove(PipeId::new(0), &long), Change::ForAll);
             subscriptions.remove_pipe(PipeId::new(1));
         };
+        on_a_small_stack(walk);
+    }
+
+    #[test]
+    fn t08_a_million_prefixes_that_begin_alike_cost_no_stack() {
+        on_a_small_stack(|| {
+            let mut subscriptions = Subscriptions::default();
+            let pipes = 1_000_000 / MAX_PREFIXES;
+            let prefix = |pipe: usize, number: usize| {
+                let name = format!("site/1/sensor/{number}/of/{pipe}");
+                Bytes::from(name)
+            };
+            for pipe in 0..pipes {
+                for number in 0..MAX_PREFIXES {
+                    let change = subscriptions.add(PipeId::new(pipe), &prefix(pipe, number));
+                    assert_eq!(change, Change::ForAll);
+                }
+            }
+            for pipe in [0, pipes - 1] {
+                let topic = [&prefix(pipe, 77)[..], b"/kelvin"].concat();
+                let of = matches(&subscriptions, &topic);
+                assert!(of.contains(&pipe), "{pipe}");
+            }
+            assert!(matches(&subscriptions, b"site/1/sensor/77").is_empty());
+            let unknown = subscriptions.remove(PipeId::new(0), b"site/1/sensor/");
+            assert_eq!(unknown, Change::Nothing);
+            for pipe in 0..pipes {
+                subscriptions.remove_pipe(PipeId::new(pipe));
+            }
+            assert!(matches(&subscriptions, &prefix(0, 77)).is_empty());
+        });
+    }
+
+    /// Recursion over what a peer sent would end the process here.
+    fn on_a_small_stack(walk: fn()) {
         let thread = std::thread::Builder::new()
             .stack_size(128 * 1024)
             .spawn(walk)

@@ -1,11 +1,14 @@
 //! What peers say of themselves: socket types, routing ids, and names that they may not take.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
-use crate::engine::tests::case::{Case, Role};
+use crate::engine::tests::case::{CLIENT, Case, Role, SERVER, keys};
 use crate::engine::tests::pair::Pair;
 use crate::engine::tests::wire::Cut;
 use crate::event::Reason;
+use crate::mechanism::curve::Curve;
 use crate::socket_type::SocketType;
 use crate::wire::metadata::{self, IDENTITY, SOCKET_TYPE};
 
@@ -138,6 +141,25 @@ fn t23_metadata_never_speaks_for_the_policy_or_the_transport() {
                     case.name
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn t23_where_nobody_is_asked_nobody_has_a_name() {
+    let open = Curve::server(keys(SERVER)).accept_anyone();
+    let case = Case {
+        server: Arc::new(open),
+        domain: "",
+        ..Case::curve()
+    };
+    for name in ["User-Id", "user-id", "Name", "Peer-Address"] {
+        for cut in Cut::BOTH {
+            let pair = claims(&case, &[(name, b"root")], cut);
+            let peer = pair.server.ready.unwrap();
+            assert_eq!((&peer.name, pair.server.asked.len()), (&None, 0), "{name}");
+            assert_eq!(peer.key, Some(keys(CLIENT).public()));
+            assert!(!format!("{peer:?}").contains("root"), "{peer:?}");
         }
     }
 }

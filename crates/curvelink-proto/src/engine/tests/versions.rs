@@ -14,7 +14,7 @@ use crate::wire::greeting;
 const MAJOR: usize = 10;
 const MINOR: usize = 11;
 
-/// Tells `ours` all that a client of `theirs` says, after another greeting.
+/// Tells `ours` all that the peer of `theirs` says, after another greeting.
 fn meet(ours: &Transcript, theirs: &Transcript, greeting: &[u8], cut: Cut) -> Side {
     let now = Instant::now();
     let mut side = ours.listener(now);
@@ -22,6 +22,11 @@ fn meet(ours: &Transcript, theirs: &Transcript, greeting: &[u8], cut: Cut) -> Si
     side.receive(greeting, now);
     side.receive(&theirs.octets()[greeting::LENGTH..], now);
     side
+}
+
+fn both_roles() -> impl Iterator<Item = (Case, Role)> {
+    let cases = Case::all().into_iter();
+    cases.flat_map(|case| Role::BOTH.map(|role| (case.clone(), role)))
 }
 
 /// Nothing of it was believed, and nothing was said but our greeting: whole to peers of ZMTP 3.
@@ -44,23 +49,25 @@ fn assert_stranger(side: &mut Side, what: &str) {
 
 #[test]
 fn t01_only_equal_mechanisms_of_zmtp_3_and_later_meet() {
-    let transcripts = Case::all().map(|case| (Transcript::record(&case, Role::Server), case));
-    for (ours, our_case) in &transcripts {
-        for (theirs, their_case) in &transcripts {
-            for (major, minor) in [(0, 0), (1, 0), (2, 0), (3, 0), (3, 1), (4, 0), (255, 9)] {
-                let mut greeting = theirs.handshake[0].clone();
-                (greeting[MAJOR], greeting[MINOR]) = (major, minor);
-                let same = our_case.server.name() == their_case.server.name();
-                for cut in Cut::BOTH {
-                    let what = format!(
-                        "{} meets {} {major}.{minor} {cut:?}",
-                        our_case.name, their_case.name
-                    );
-                    let mut side = meet(ours, theirs, &greeting, cut);
-                    if same && major >= 3 {
-                        assert_eq!((&side.error, side.messages.len()), (&None, 3), "{what}");
-                    } else {
-                        assert_stranger(&mut side, &what);
+    for role in Role::BOTH {
+        let transcripts = Case::all().map(|case| (Transcript::record(&case, role), case));
+        for (ours, our_case) in &transcripts {
+            for (theirs, their_case) in &transcripts {
+                for (major, minor) in [(0, 0), (1, 0), (2, 0), (3, 0), (3, 1), (4, 0), (255, 9)] {
+                    let mut greeting = theirs.handshake[0].clone();
+                    (greeting[MAJOR], greeting[MINOR]) = (major, minor);
+                    let same = our_case.server.name() == their_case.server.name();
+                    for cut in Cut::BOTH {
+                        let what = format!(
+                            "{} {role:?} meets {} {major}.{minor} {cut:?}",
+                            our_case.name, their_case.name
+                        );
+                        let mut side = meet(ours, theirs, &greeting, cut);
+                        if same && major >= 3 {
+                            assert_eq!((&side.error, side.messages.len()), (&None, 3), "{what}");
+                        } else {
+                            assert_stranger(&mut side, &what);
+                        }
                     }
                 }
             }
@@ -87,8 +94,8 @@ fn the_rest_of_our_greeting_waits_for_the_first_part_of_the_peers() {
 
 #[test]
 fn t01_greetings_of_zmtp_1_are_refused_in_both_forms() {
-    for case in Case::all() {
-        let transcript = Transcript::record(&case, Role::Server);
+    for (case, role) in both_roles() {
+        let transcript = Transcript::record(&case, role);
         for greeting in [&b"\x01\0"[..], b"\x06\0alice", b"\xff\0\0\0\0\0\0\0\x01\0"] {
             for cut in Cut::BOTH {
                 let mut side = meet(&transcript, &transcript, greeting, cut);
@@ -101,11 +108,11 @@ fn t01_greetings_of_zmtp_1_are_refused_in_both_forms() {
 
 #[test]
 fn t01_each_flipped_bit_of_a_greeting_is_refused_or_changes_nothing() {
-    for case in Case::all() {
-        let transcript = Transcript::record(&case, Role::Server);
+    for (case, role) in both_roles() {
+        let transcript = Transcript::record(&case, role);
         for index in 0..greeting::LENGTH {
             for bit in 0..8 {
-                let what = format!("{} octet {index} bit {bit}", case.name);
+                let what = format!("{} {role:?} octet {index} bit {bit}", case.name);
                 let mut greeting = transcript.handshake[0].clone();
                 greeting[index] ^= 1 << bit;
                 let mut side = meet(&transcript, &transcript, &greeting, Cut::Whole);
