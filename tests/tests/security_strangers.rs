@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use curvelink::{
-    Context, Curve, Dealer, LinkEventKind, Message, Options, Plain, Pub, Pull, Push, Reason,
-    Rights, Router, Stage, TryRecvError, ZapReply, ZapRequest,
+    AnySocket, Context, Curve, Dealer, LinkEventKind, Message, Options, Plain, Pub, Pull, Push,
+    Reason, Rights, Router, Stage, TryRecvError, ZapReply, ZapRequest,
 };
 use curvelink_tests::support::{
     Policy, admit, admitted, bind_tcp, curve, deadline, disconnected, event, keys, number, peers,
@@ -261,6 +261,7 @@ async fn t09_data_to_sockets_that_only_send_is_dropped() {
     push.send("out").await.unwrap();
     assert_eq!(raw::read_frame(&mut puller).await.unwrap().1, b"out");
     assert!(push.any().try_recv().is_err());
+    assert_eq!(counted(push.any(), 5000).await, 5000);
 
     let mut subscriber = raw::join(&bind_tcp(&publisher), &[("Socket-Type", b"SUB")]).await;
     subscriber.write_all(&data).await.unwrap();
@@ -273,6 +274,16 @@ async fn t09_data_to_sockets_that_only_send_is_dropped() {
     assert_eq!(raw::read_frame(&mut subscriber).await.unwrap().1, b"a");
     assert_eq!(raw::read_frame(&mut subscriber).await.unwrap().1, b"b");
     assert!(publisher.any().try_recv().is_err());
+    assert_eq!(counted(publisher.any(), 5000).await, 5000);
+}
+
+/// How many messages were dropped unread, once there are so many: they are read when the socket
+/// gets to it.
+async fn counted(socket: &AnySocket, at_least: u64) -> u64 {
+    while socket.statistics().dropped.unread < at_least {
+        tokio::task::yield_now().await;
+    }
+    socket.statistics().dropped.unread
 }
 
 #[tokio::test]
@@ -291,6 +302,7 @@ async fn t09_data_to_a_publisher_of_the_same_context_is_dropped() {
         0,
         "nothing is kept that could fill a queue"
     );
+    assert_eq!(counted(publisher.any(), 5000).await, 5000);
 }
 
 #[tokio::test]

@@ -329,6 +329,8 @@ impl Engine {
         }
         if kind.receives() {
             self.events.push_message(message);
+        } else {
+            self.unwanted += 1;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::IoSlice;
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -104,6 +105,8 @@ pub struct Engine {
     inbound: Inbound,
     outbound: Outbound,
     events: Events,
+    /// Messages that came though nobody receives here, and were dropped.
+    unwanted: u64,
     /// Parsing stopped because too many events wait.
     holds_input: bool,
     pulse: Pulse,
@@ -184,6 +187,7 @@ impl Engine {
             inbound: Inbound::default(),
             outbound,
             events: Events::default(),
+            unwanted: 0,
             holds_input: false,
         };
         if raw {
@@ -267,6 +271,12 @@ impl Engine {
         self.inbound.rest();
         self.events.rest();
         self.outbound.rest();
+    }
+
+    /// How many messages the peer has sent since the last call to a socket that only sends (PUB,
+    /// PUSH); nothing of them was kept.
+    pub const fn take_unwanted(&mut self) -> u64 {
+        mem::replace(&mut self.unwanted, 0)
     }
 
     /// Parses what was read.

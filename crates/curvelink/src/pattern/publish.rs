@@ -109,11 +109,9 @@ impl Publish {
                 let _beyond_its_bound = self.subscription(pipe, subscribe, &prefix, pipes);
             }
         }
-        if let Some(pending) = &mut self.pending
-            && !pending.push(message)
-        {
-            pipes.drops.unread += 1;
-        }
+        let pending = self.pending.as_mut();
+        let kept = pending.is_some_and(|pending| pending.push(message));
+        pipes.drops.unread += u64::from(!kept);
     }
 }
 

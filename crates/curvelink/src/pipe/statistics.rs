@@ -87,7 +87,8 @@ pub struct Drops {
     pub malformed: u64,
     /// A newer message took their place (`conflate`).
     pub conflated: u64,
-    /// A peer sent upstream more than waits for an application that does not receive (XPUB).
+    /// A peer sent upstream more than waits for an application that does not receive (XPUB), or
+    /// anything to a socket that only sends (PUB, PUSH).
     pub unread: u64,
 }
 

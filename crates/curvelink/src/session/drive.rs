@@ -130,6 +130,10 @@ impl Session {
                 _ => {}
             }
         }
+        match self.engine.take_unwanted() {
+            0 => {}
+            messages => self.core.unread(messages),
+        }
         Ok(())
     }
 

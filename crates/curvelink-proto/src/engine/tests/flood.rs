@@ -242,6 +242,8 @@ fn t09_what_is_sent_to_those_who_only_send_is_not_kept() {
                 pair.drive();
             }
             assert!(pair.server.messages.is_empty(), "{} {kind}", case.name);
+            let counted = [(); 2].map(|()| pair.server.engine.take_unwanted());
+            assert_eq!(counted, [200, 0], "{} {kind}", case.name);
             assert!(pair.server.subscriptions.is_empty() && pair.server.error.is_none());
             assert!(capacity(&mut pair.server) < SMALL, "{} {kind}", case.name);
             assert!(pair.server.engine.events.capacity() < 100);
@@ -250,6 +252,7 @@ fn t09_what_is_sent_to_those_who_only_send_is_not_kept() {
         pair.client.send(["kept"]);
         pair.drive();
         assert_eq!(pair.server.messages, ["kept".into()]);
+        assert_eq!(pair.server.engine.take_unwanted(), 0);
     }
 }
 

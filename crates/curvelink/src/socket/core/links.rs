@@ -180,6 +180,11 @@ impl Core {
         });
     }
 
+    /// Messages came that nobody receives, and were dropped.
+    pub(crate) fn unread(&self, messages: u64) {
+        self.with(|state| state.pipes.drops.unread += messages);
+    }
+
     pub(crate) fn writable(&self, pipe: PipeId) {
         self.with(|state| {
             if state.pipes.contains(pipe) {
