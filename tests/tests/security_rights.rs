@@ -178,9 +178,9 @@ async fn rights_count_where_the_side_that_asks_the_policy_connects_too() {
 }
 
 #[tokio::test]
-async fn no_rights_are_no_rights() {
+async fn no_topics_are_no_topics() {
     let _deadline = deadline();
-    let (context, server, client) = limited(Rights::none());
+    let (context, server, client) = limited(no_topics());
     let pull = context.socket::<Pull>(server.clone());
     let mut monitor = pull.monitor();
     let push = context.socket::<Push>(client.clone());
@@ -197,9 +197,9 @@ async fn no_rights_are_no_rights() {
 }
 
 #[tokio::test]
-async fn sockets_without_topics_know_no_rights() {
+async fn sockets_without_topics_ask_for_none() {
     let _deadline = deadline();
-    let (context, server, client) = limited(Rights::none());
+    let (context, server, client) = limited(no_topics());
     let rep = context.socket::<Rep>(server);
     let req = context.socket::<Req>(client);
     req.connect(&bind_tcp(&rep)).unwrap();
@@ -207,6 +207,25 @@ async fn sockets_without_topics_know_no_rights() {
     assert_eq!(texts(&rep.recv().await.unwrap()), ["ask"]);
     rep.send("answer").await.unwrap();
     assert_eq!(texts(&req.recv().await.unwrap()), ["answer"]);
+}
+
+#[tokio::test]
+async fn no_rights_are_no_rights() {
+    let _deadline = deadline();
+    let (context, server, client) = limited(Rights::none());
+    let rep = context.socket::<Rep>(server);
+    let mut monitor = rep.monitor();
+    let req = context.socket::<Req>(client);
+    req.connect(&bind_tcp(&rep)).unwrap();
+    let reason = event(&mut monitor, |event| match &event.kind {
+        LinkEventKind::Refused(refusal) => Some(refusal.reason),
+        _ => None,
+    });
+    assert_eq!(reason.await, Reason::PatternDenied);
+}
+
+fn no_topics() -> Rights {
+    Rights::new(Topics::none(), Topics::none())
 }
 
 /// Topics of few letters, so that prefixes meet.

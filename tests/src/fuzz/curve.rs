@@ -97,8 +97,9 @@ impl<'a> Attack<'a> {
         octets
     }
 
-    /// Sends a command, or something that is not quite that command.
-    pub(super) fn deliver(&mut self, name: &str, mut body: Vec<u8>) {
+    /// Sends a command, or something that is not quite that command, or nothing: whether it sent
+    /// anything.
+    pub(super) fn deliver(&mut self, name: &str, mut body: Vec<u8>) -> bool {
         let traffic = name == "MESSAGE";
         let choice = self.input.octet() % 16;
         match choice {
@@ -131,6 +132,7 @@ impl<'a> Attack<'a> {
         self.sound &= !(1..=9).contains(&choice) && (traffic || choice != 11);
         self.silent |= choice == 9;
         self.side.feed(&frame);
+        choice != 9
     }
 
     /// Sends the last command a second time if it was to be.
@@ -150,6 +152,7 @@ impl<'a> Attack<'a> {
     ) {
         let mut meaning = Meaning::of(kind, self.announced);
         while !self.input.is_empty() && !meaning.end {
+            let sound = self.sound;
             let flags = self.input.octet() % 6;
             let prefix = self.choose(&direction);
             let Some(next) = last.checked_add(1) else {
@@ -164,7 +167,10 @@ impl<'a> Attack<'a> {
             let counted = counter.to_be_bytes();
             let clear = [&[flags][..], body].concat();
             let sealed = session.seal(&nonce(prefix, &counted), &clear);
-            self.deliver("MESSAGE", [&counted[..], &sealed].concat());
+            if !self.deliver("MESSAGE", [&counted[..], &sealed].concat()) {
+                self.sound = sound;
+                continue;
+            }
             if self.sound {
                 let understood = match flags {
                     0 | 1 => meaning.frame(body, flags == 1),
