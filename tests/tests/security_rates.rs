@@ -149,15 +149,19 @@ async fn round_trips(clients: &[Socket<Req>], rounds: usize) -> Vec<Duration> {
 }
 
 /// One that floods beside many that do not: with a rate, the others hardly notice. Compared with
-/// the same in the same run, since machines differ.
+/// the same in the same run, since machines differ. `CURVELINK_FULL=1` makes it a hundred, and
+/// holds the 99th of a hundred replies to twice its time; that is for a machine that does nothing
+/// else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_floods_at_its_rate_does_not_slow_the_others_down() {
-    let _deadline = deadline();
+    let full = std::env::var_os("CURVELINK_FULL").is_some();
+    let _deadline = (!full).then(deadline);
+    let (count, rounds, seconds) = if full { (99, 100, 10) } else { (20, 20, 1) };
     let server = Server::new();
     let pull = server.context.socket::<Pull>(server.options());
     let rep = server.context.socket::<Rep>(server.options());
     let endpoint = bind_tcp(&rep);
-    let clients: Vec<_> = (0..20)
+    let clients: Vec<_> = (0..count)
         .map(|i| {
             let (options, _) = server.client(&format!("good{i}"), None);
             let client = server.context.socket::<Req>(options);
@@ -176,7 +180,7 @@ async fn one_that_floods_at_its_rate_does_not_slow_the_others_down() {
     tokio::spawn(async move { while receiver.recv().await.is_ok() {} });
 
     round_trips(&clients, 5).await;
-    let calm = quantile(&mut round_trips(&clients, 20).await, 50);
+    let mut calm = round_trips(&clients, rounds).await;
     let (options, _) = server.client("flooder", Some(1000));
     let flooder = server.context.socket::<Push>(options);
     flooder.connect(&flood_to).unwrap();
@@ -184,13 +188,16 @@ async fn one_that_floods_at_its_rate_does_not_slow_the_others_down() {
     tokio::spawn(async move { while sender.send("flood").await.is_ok() {} });
     let began = Instant::now();
     let mut beside = Vec::new();
-    while began.elapsed() < Duration::from_secs(1) {
+    while began.elapsed() < Duration::from_secs(seconds) {
         beside.extend(round_trips(&clients, 1).await);
     }
-    let beside = quantile(&mut beside, 50);
-    println!("alone {calm:?}, beside a flood {beside:?}");
     let received = pull.statistics().received.messages;
-    assert!(received < 4500, "{received} in {:?}", began.elapsed());
+    let most = 1000 * seconds + 3500;
+    assert!(received < most, "{received} in {:?}", began.elapsed());
+    let quantiles = [50, 99].map(|at| (quantile(&mut calm, at), quantile(&mut beside, at)));
+    println!("alone and beside a flood, median and 99 %: {quantiles:?}");
+    let [(calm, beside), (calm_99, beside_99)] = quantiles;
     assert!(beside < calm * 3 + Duration::from_millis(5));
+    assert!(!full || beside_99 <= calm_99 * 2);
     flooder.close();
 }

@@ -125,7 +125,7 @@ mod tests {
     fn equal_durations_are_found_equal_and_others_are_not() {
         let equal = evaluate(durations(0.0));
         assert!(equal.t < 5.0, "{equal:?}");
-        let longer = evaluate(durations(5.0));
+        let longer = evaluate(durations(10.0));
         assert!(longer.t > 10.0, "{longer:?}");
         assert!(longer.medians[1] > longer.medians[0], "{longer:?}");
     }

@@ -1,12 +1,11 @@
 //! What the operator asks of a running hub: to read its files again, and to tell how it is.
 
-use std::collections::BTreeSet;
-use std::fmt::Debug;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use curvelink::{LinkStatus, Traffic};
-use curvelink_zap::{Grant, Identity, Limit, Policy, Scope};
+use curvelink::{Fingerprint, LinkStatus, Traffic};
+use curvelink_zap::{Effect, Identity, Policy, changes};
 
 use super::Hub;
 use super::gate::Gate;
@@ -17,6 +16,9 @@ use crate::control::{
 };
 use crate::home::{self, Sign};
 use crate::output;
+
+/// Fingerprints, and whose they are where the policy says so.
+type Keys = HashSet<(Fingerprint, Option<Arc<str>>)>;
 
 /// More links than that are not told one by one: the answer has an end.
 const MOST_LINKS: usize = 10_000;
@@ -79,7 +81,9 @@ impl Hub {
             return Ok(false);
         }
         if !same_keys {
+            let before = self.server_keys();
             self.keys.replace(current, next)?;
+            self.tell_keys("server", &before, &self.server_keys());
         }
         let change = match same_policy {
             true => Reloaded::default(),
@@ -104,20 +108,18 @@ impl Hub {
             gate.remember(seen.clone());
         }
         self.gate = gate;
-        let (mut gained, mut lost) = (Vec::new(), Vec::new());
-        let names: BTreeSet<&str> = names(&before).chain(names(&now)).collect();
-        for name in names {
-            let [old, new] = [&before, &now].map(|policy| policy.identity(name));
-            if gains(old, new) {
-                gained.push(name.to_owned());
-            }
-            if gains(new, old) {
-                lost.push(name.to_owned());
-            }
-        }
+        let domain = &self.home.config.hub.domain;
+        self.tell_keys("identity", &keys_of(&before), &keys_of(&now));
+        let changes = changes(&before, &now);
+        let names = |effect| {
+            let its = changes.iter().filter(|change| change.effect == effect);
+            let names: BTreeSet<String> = its.map(|change| change.identity.clone()).collect();
+            names.into_iter().collect()
+        };
+        let (gained, lost) = (names(Effect::Gains), names(Effect::Loses));
         let mut cut: Vec<String> = links
             .iter()
-            .filter(|link| is_cut(link, &before, &now))
+            .filter(|link| is_cut(link, domain, &now))
             .filter_map(|link| link.peer.name.as_deref().map(str::to_owned))
             .collect();
         cut.sort_unstable();
@@ -128,6 +130,22 @@ impl Hub {
             cut,
             ..Reloaded::default()
         })
+    }
+
+    /// Tells each key that is accepted from now on, and each that is not any more.
+    fn tell_keys(&self, purpose: &'static str, before: &Keys, now: &Keys) {
+        for (action, those, others) in [("accepted", now, before), ("withdrawn", before, now)] {
+            for (key, identity) in those.difference(others) {
+                let event = told::key(action, purpose, *key, identity.as_deref());
+                self.context.record(event);
+            }
+        }
+    }
+
+    fn server_keys(&self) -> Keys {
+        let next = self.keys.next();
+        let keys = std::iter::once(self.keys.current()).chain(next);
+        keys.map(|key| (key.fingerprint(), None)).collect()
     }
 
     fn keys_shown(&self) -> KeysShown {
@@ -163,81 +181,27 @@ impl Hub {
     }
 }
 
-fn names(policy: &Policy) -> impl Iterator<Item = &str> {
-    policy.identities().map(|identity| &*identity.name)
-}
-
-/// Whether an identity may do something with the second that it may not with the first.
-fn gains(from: Option<&Arc<Identity>>, to: Option<&Arc<Identity>>) -> bool {
-    match (from, to) {
-        (_, None) => false,
-        (None, Some(_)) => true,
-        (Some(from), Some(to)) => !proofs(to).is_subset(&proofs(from)) || may_more(from, to),
-    }
-}
-
-/// What an identity is known by, and how it is limited; of a limit, any change may be more to some
-/// and less to others.
-fn proofs(identity: &Identity) -> BTreeSet<String> {
-    let limit = |name: &str, limit: &dyn Debug| format!("{name} {limit:?}");
-    let mut proofs = BTreeSet::from([
-        limit("sources", &value(&identity.sources)),
-        limit("endpoints", &value(&identity.endpoints)),
-        limit("patterns", &value(&identity.patterns)),
-        limit("max_message", &value(&identity.max_message)),
-        limit("rate", &value(&identity.rate)),
-        limit("max_session_age", &value(&identity.max_session_age)),
-        limit("routing_ids", &identity.routing_ids.scope),
-        limit("relay", &identity.relay),
-    ]);
-    proofs.extend(identity.curve.iter().map(|listed| {
-        let (key, from, to) = (listed.key.to_z85(), listed.not_before, listed.not_after);
-        format!("curve {key} {from:?} {to:?}")
-    }));
-    let users = identity.users.iter();
-    proofs.extend(users.map(|user| format!("user {}", user.username)));
-    proofs
-}
-
-const fn value<T>(limit: &Option<Limit<T>>) -> Option<&T> {
-    match limit {
-        Some(limit) => Some(&limit.value),
-        None => None,
-    }
-}
-
-/// Whether there are domains and topics for the second that the first has not.
-fn may_more(from: &Identity, to: &Identity) -> bool {
-    let wider =
-        |from: &Grant, to: &Grant, covers: &dyn Fn(&str) -> bool| match (&from.scope, &to.scope) {
-            (Scope::Everything, _) | (_, Scope::Nothing) => false,
-            (_, Scope::Everything) => true,
-            (_, Scope::Listed(entries)) => !entries.iter().all(|entry| covers(entry)),
-        };
-    let (publish, subscribe) = (from.publish.topics(), from.subscribe.topics());
-    wider(&from.domains, &to.domains, &|entry| {
-        from.domains.allows_domain(entry)
-    }) || wider(&from.publish, &to.publish, &|entry| {
-        publish.contain(entry.as_bytes())
-    }) || wider(&from.subscribe, &to.subscribe, &|entry| {
-        subscribe.contain(entry.as_bytes())
-    })
-}
-
-/// Whether a link that the policy before admitted does not stand under the one now.
-fn is_cut(link: &LinkStatus, before: &Policy, now: &Policy) -> bool {
-    let Some(name) = link.peer.name.as_deref() else {
-        return true;
+/// The keys that a policy lists, of whatever validity.
+fn keys_of(policy: &Policy) -> Keys {
+    let of_one = |identity: &Arc<Identity>| {
+        let name: Arc<str> = (&*identity.name).into();
+        let keys = identity.curve.iter().map(|listed| listed.key.fingerprint());
+        keys.map(|key| (key, Some(name.clone())))
+            .collect::<Vec<_>>()
     };
-    let owner = link
-        .peer
-        .key
-        .as_ref()
-        .and_then(|key| now.identity_of_key(key));
-    match (before.identity(name), owner) {
-        (Some(old), Some(new)) => new.name != old.name || may_more(new, old),
-        _ => true,
-    }
+    policy.identities().flat_map(of_one).collect()
+}
+
+/// Whether a link does not stand under the policy now.
+fn is_cut(link: &LinkStatus, domain: &str, now: &Policy) -> bool {
+    let peer = &link.peer;
+    let owner = peer.key.as_ref().and_then(|key| now.identity_of_key(key));
+    owner.is_none_or(|owner| {
+        Some(&*owner.name) != peer.name.as_deref()
+            || !owner.rights().cover(&peer.rights)
+            || !owner.domains.allows_domain(domain)
+            || !owner.may_come_from(&peer.address)
+    })
 }
 
 fn link_shown(link: &LinkStatus) -> LinkShown {
@@ -257,58 +221,5 @@ fn link_shown(link: &LinkStatus) -> LinkShown {
         sent: through(link.sent),
         queued: link.queued_to_peer,
         subscriptions: link.subscriptions,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KEY: &str = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7";
-
-    fn policy(rest: &str) -> Policy {
-        let text = format!("version = 1\n[identities.x]\ncurve = [\"{KEY}\"]\n{rest}\n");
-        Policy::from_toml(&text, "zap.toml").unwrap()
-    }
-
-    #[test]
-    fn who_may_more_has_gained_and_who_may_less_has_lost() {
-        let few = "publish = [\"a/\"]\ndomains = [\"d\"]";
-        for (from, to, gained, lost) in [
-            (few, few, false, false),
-            (
-                few,
-                "# said\npublish = [\"a/\"]\ndomains = [\"d\"]",
-                false,
-                false,
-            ),
-            (
-                few,
-                "publish = [\"a/\", \"b/\"]\ndomains = [\"d\"]",
-                true,
-                false,
-            ),
-            (few, "publish = [\"a/x/\"]\ndomains = [\"d\"]", false, true),
-            (few, "publish = [\"b/\"]\ndomains = [\"d\"]", true, true),
-            (
-                few,
-                "publish = \"everything\"\ndomains = [\"d\"]",
-                true,
-                false,
-            ),
-            (
-                few,
-                "publish = [\"a/\"]\ndomains = [\"d\", \"e\"]",
-                true,
-                false,
-            ),
-            (few, "domains = [\"d\"]", false, true),
-        ] {
-            let (from, to) = (policy(from), policy(to));
-            let [from, to] = [&from, &to].map(|policy| policy.identity("x"));
-            assert_eq!((gains(from, to), gains(to, from)), (gained, lost), "{to:?}");
-        }
-        let (before, after) = (policy(few), policy(few));
-        assert!(gains(None, after.identity("x")) && !gains(before.identity("x"), None));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use curvelink::{Escaped, EventId, Frame, Peer, SecurityEvent};
+use curvelink::{Escaped, EventId, Fingerprint, Frame, Peer, SecurityEvent};
 
 use super::gate::Refused;
 use crate::control::Reloaded;
@@ -62,6 +62,21 @@ pub(super) fn not_reloaded(error: &str) -> SecurityEvent {
     let mut event = event(EventId::Reload);
     event.action = Some("refused");
     event.detail("error", error.to_owned());
+    event
+}
+
+/// A key counts from now on, or does so no more.
+pub(super) fn key(
+    action: &'static str,
+    purpose: &'static str,
+    key: Fingerprint,
+    identity: Option<&str>,
+) -> SecurityEvent {
+    let mut event = event(EventId::Key);
+    event.action = Some(action);
+    event.fingerprint = Some(key);
+    event.identity = identity.map(Into::into);
+    event.detail("purpose", purpose);
     event
 }
 

@@ -176,6 +176,17 @@ fn nobody_is_left_behind_unless_that_is_meant() {
     let line = curvelink(&site.dir, "key rotate siem --finish").fails(4);
     assert!(line.contains("still uses the old key"), "{line}");
     drop(sub);
+    // Each key that came or went is an event: two of the hub, and one of an identity.
+    let log = text(&site.dir, "up.err");
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("CL3003")).collect();
+    for (line, words) in told.iter().zip([
+        ["accepted", "server", "purpose"],
+        ["withdrawn", "server", "purpose"],
+        ["accepted", "identity", "siem"],
+    ]) {
+        assert!(words.iter().all(|word| line.contains(word)), "{line}");
+    }
+    assert_eq!(told.len(), 3, "{log}");
 }
 
 /// A subscriber of pyzmq that prints the number in each message, and takes another server key when

@@ -172,6 +172,7 @@ impl Marker {
 #[test]
 fn t20_no_command_says_a_secret_on_either_stream_in_its_log_or_on_its_command_line() {
     let mut site = Site::up();
+    curvelink(&site.dir, "key rotate hub --begin").ok();
     let marker = Marker::of(&site.dir.join("keys"));
     // The search finds what it looks for.
     let file = fs::read_to_string(site.dir.join("keys/hub.key_secret")).unwrap();
@@ -201,6 +202,15 @@ fn t20_no_command_says_a_secret_on_either_stream_in_its_log_or_on_its_command_li
         format!("key convert {secret} --to czmq --out {secret}"),
         "policy check keys/hub.key_secret".to_owned(),
         "policy explain zap.toml siem".to_owned(),
+        "policy diff zap.toml zap.toml".to_owned(),
+        "show".to_owned(),
+        "show --json".to_owned(),
+        format!("doctor {ingest} --as ci-scanner"),
+        format!("doctor {ingest} --as siem --json"),
+        "key rotate hub".to_owned(),
+        "key rotate hub --begin".to_owned(),
+        "reload".to_owned(),
+        "key rotate hub --abort".to_owned(),
         format!("--dir {secret} up"),
     ] {
         let run = curvelink(&site.dir, args.as_str());
