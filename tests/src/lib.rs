@@ -6,6 +6,7 @@
 pub mod api;
 pub mod differential;
 pub mod fuzz;
+pub mod golang;
 pub mod guide;
 pub mod handshakes;
 pub mod interop;
