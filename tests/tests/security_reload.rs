@@ -7,13 +7,13 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use curvelink::{
-    Context, Curve, KeyPair, LinkEventKind, Monitor, Options, PeerAddress, Pull, Push, Reason,
-    Socket,
+    Context, Curve, KeyPair, LinkEventKind, Monitor, Options, OsEntropy, Password, PeerAddress,
+    Plain, Pull, Push, Reason, Socket,
 };
 use curvelink_tests::support::{
     admitted, bind_tcp, deadline, disconnected, event, keys, quick, refusal, texts,
 };
-use curvelink_zap::{FileWatch, Policy, PolicyHandler, RECHECK, Reload, watch};
+use curvelink_zap::{FileWatch, PasswordHash, Policy, PolicyHandler, RECHECK, Reload, watch};
 use tempfile::TempDir;
 
 /// A PULL whose policy is a file that is watched.
@@ -167,4 +167,58 @@ async fn a_broken_file_cuts_nobody_and_lets_nobody_in() {
     let peer = admitted(&mut server.monitor).await;
     assert_eq!(peer.name.as_deref(), Some("stranger"));
     assert_eq!(server.address(&clients[0]), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_came_with_a_password_that_was_changed_is_cut_and_nobody_else() {
+    let _deadline = deadline();
+    let hashed = |word: &str| {
+        let password = Password::new(word.as_bytes().to_vec());
+        PasswordHash::new(&password, &mut OsEntropy)
+            .unwrap()
+            .to_string()
+    };
+    let policy = |alice: &str, bob: &str| {
+        let user = |name: &str, hash: &str| {
+            format!(
+                "[identities.{name}]\nplain = [{{ username = \"{name}\", password_hash = \"{hash}\" }}]\n\
+                 domains = [\"build\"]\npublish = \"everything\"\n"
+            )
+        };
+        let text = ["version = 1\n", &user("alice", alice), &user("bob", bob)].concat();
+        Policy::from_toml(&text, "zap.toml").unwrap()
+    };
+    let (old, other, new) = (hashed("old"), hashed("other"), hashed("new"));
+    let context = Context::new().unwrap();
+    let handler = Arc::new(PolicyHandler::new(policy(&old, &other)));
+    context.set_zap_handler(handler.clone());
+    let options = quick().security(Plain::server()).zap_domain("build");
+    let pull = context.socket::<Pull>(options);
+    let mut monitor = pull.monitor();
+    let endpoint = bind_tcp(&pull);
+    let connect = |name: &str, word: &str| {
+        let push = context.socket::<Push>(quick().security(Plain::client(name, word).unwrap()));
+        push.connect(&endpoint).unwrap();
+        push
+    };
+    let _alice = connect("alice", "old");
+    admitted(&mut monitor).await;
+    let bob = connect("bob", "other");
+    admitted(&mut monitor).await;
+
+    handler.replace(policy(&new, &other));
+    let cut = event(&mut monitor, |event| match &event.kind {
+        LinkEventKind::Disconnected { reason, .. } => Some((event.peer.clone(), *reason)),
+        _ => None,
+    });
+    let (peer, reason) = cut.await;
+    assert_eq!(peer.unwrap().name.as_deref(), Some("alice"));
+    assert_eq!(reason, Some(Reason::Revoked));
+    let (_, refusal) = refusal(&mut monitor).await;
+    assert_eq!(refusal.reason, Reason::UnknownUser);
+    let _alice = connect("alice", "new");
+    let peer = admitted(&mut monitor).await;
+    assert_eq!(peer.name.as_deref(), Some("alice"));
+    bob.send("still here").await.unwrap();
+    assert_eq!(texts(&pull.recv().await.unwrap()), ["still here"]);
 }

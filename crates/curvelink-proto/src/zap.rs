@@ -56,7 +56,8 @@ pub trait ZapHandler: fmt::Debug + Send + Sync + 'static {
     }
 
     /// The answer that a peer, admitted before under the name `user_id`, would get now; `None`
-    /// where the earlier answer stands. `request` is as it was then, without its password.
+    /// where the earlier answer stands. `request` is as it was then, without its password and with
+    /// the mark of that answer.
     /// Default: it stands.
     ///
     /// Called for each link after every change: must not block, and costs a lookup.
@@ -99,6 +100,9 @@ pub struct ZapRequest {
     pub mechanism: MechanismName,
     /// What was proven.
     pub credentials: Credentials,
+    /// At a [`review`](ZapHandler::review), the [`mark`](ZapReply::mark) of the reply that
+    /// admitted the peer; 0 before.
+    pub mark: u64,
 }
 
 impl ZapRequest {
@@ -118,6 +122,7 @@ impl ZapRequest {
             routing_id: Bytes::new(),
             mechanism,
             credentials,
+            mark: 0,
         }
     }
 
@@ -137,6 +142,7 @@ impl ZapRequest {
                 },
                 other => other.clone(),
             },
+            mark: self.mark,
         }
     }
 }
@@ -243,6 +249,9 @@ pub struct ZapReply {
     pub expires: Option<SystemTime>,
     /// How long an admitted peer's link may last before it must prove itself again.
     pub max_age: Option<Duration>,
+    /// What the handler wants to know again at a [`review`](ZapHandler::review): which of two
+    /// passwords it was, for instance. No secret: it is kept as long as the link. Default 0.
+    pub mark: u64,
 }
 
 impl ZapReply {
@@ -256,6 +265,7 @@ impl ZapReply {
             rights,
             expires: None,
             max_age: None,
+            mark: 0,
         }
     }
 
@@ -285,6 +295,7 @@ impl ZapReply {
             rights: Rights::none(),
             expires: None,
             max_age: None,
+            mark: 0,
         }
     }
 }
@@ -384,6 +395,7 @@ pub fn decode_request(message: &Message) -> Result<(Bytes, ZapRequest), ZapError
         routing_id: id_of(routing_id).ok_or(ZapError::Field("routing id"))?,
         mechanism,
         credentials,
+        mark: 0,
     };
     Ok((id.to_bytes(), request))
 }

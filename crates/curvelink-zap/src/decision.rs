@@ -54,7 +54,10 @@ impl Policy {
             Ok(credential) if request.mechanism == MechanismName::CURVE => {
                 Decision::on_key(credential, request, now)
             }
-            Ok(credential) => Decision::on_entry(&credential.identity, request),
+            Ok(credential) => Decision {
+                mark: credential.user().map_or(0, |user| user.password.mark()),
+                ..Decision::on_entry(&credential.identity, request)
+            },
             Err(reason) => Decision::of_stranger(reason),
         }
     }
@@ -114,6 +117,8 @@ pub struct Decision {
     refusal: Option<Reason>,
     line: Option<usize>,
     expires: Option<SystemTime>,
+    /// Of a PLAIN user: which password it was.
+    mark: u64,
 }
 
 impl Decision {
@@ -152,6 +157,7 @@ impl Decision {
             refusal: None,
             line: Some(identity.domains.line),
             expires: None,
+            mark: 0,
         }
     }
 
@@ -161,6 +167,7 @@ impl Decision {
             refusal: Some(reason),
             line: Some(line),
             expires: None,
+            mark: 0,
         }
     }
 
@@ -171,6 +178,7 @@ impl Decision {
             refusal: Some(reason),
             line: None,
             expires: None,
+            mark: 0,
         }
     }
 
@@ -222,6 +230,7 @@ impl Decision {
                 let mut reply = ZapReply::admit(Arc::clone(&identity.name), identity.rights());
                 reply.expires = self.expires;
                 reply.max_age = self.max_age();
+                reply.mark = self.mark;
                 reply
             }
             (_, reason) => ZapReply::deny(reason.unwrap_or(Reason::Denied)),

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use curvelink_proto::{BoxFuture, PeerAddress, Reason, ZapHandler, ZapReply, ZapRequest};
+use curvelink_proto::{
+    BoxFuture, PeerAddress, Reason, ZapHandler, ZapReply, ZapRequest, ZapStatus,
+};
 
 use crate::changed::Changes;
 use crate::decision::Outcome;
@@ -79,18 +81,21 @@ impl ZapHandler for PolicyHandler {
     }
 
     /// A peer whose key or user is no longer listed, or is another identity's now, is denied; so
-    /// is one whose key's time is over ([`Reason::KeyExpired`]). A password is not asked again:
-    /// one that was changed counts from the next connection on.
+    /// is one whose key's time is over ([`Reason::KeyExpired`]). A password is not asked again, but
+    /// whoever came with one that has been changed since is denied.
     fn review(&self, request: &ZapRequest, user_id: &str) -> Option<ZapReply> {
         let decision = self.policy().decide_proven(request, SystemTime::now());
         let is_same = decision
             .identity()
             .is_none_or(|identity| &*identity.name == user_id);
-        Some(if is_same {
-            decision.reply()
-        } else {
+        let reply = decision.reply();
+        Some(if !is_same {
             // The link would go on under a name that is no longer its owner's.
             ZapReply::deny(Reason::UnknownKey)
+        } else if reply.mark != request.mark && reply.status == ZapStatus::Admitted {
+            ZapReply::deny(Reason::UnknownUser)
+        } else {
+            reply
         })
     }
 }
@@ -100,7 +105,7 @@ mod tests {
     use std::pin::{Pin, pin};
     use std::task::{Context, Poll, Wake, Waker};
 
-    use curvelink_proto::{Credentials, MechanismName, Password, PublicKey, ZapStatus};
+    use curvelink_proto::{Credentials, MechanismName, Password, PublicKey};
 
     use super::*;
 
@@ -293,7 +298,14 @@ mod tests {
         assert_eq!(review(&client, "peer").reason, Reason::KeyExpired);
 
         handler.replace(user("joe", HASH));
-        let joe = login("joe", b"the password is not kept");
+        let mut joe = login("joe", b"the password is not kept");
+        let decision = handler.policy().decide_proven(&joe, SystemTime::now());
+        joe.mark = decision.reply().mark;
+        assert_eq!(review(&joe, "peer").status, ZapStatus::Admitted);
+        // The same hash with another salt: whether the password is another, nobody can tell.
+        handler.replace(user("joe", &HASH.replace("c2FsdHNhbHQ", "c2FsdHNhbHU")));
+        assert_eq!(review(&joe, "peer").status, ZapStatus::Denied);
+        handler.replace(user("joe", HASH));
         assert_eq!(review(&joe, "peer").status, ZapStatus::Admitted);
         handler.replace(user("jim", HASH));
         let gone = review(&joe, "peer");

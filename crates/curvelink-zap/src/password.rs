@@ -6,6 +6,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use curvelink_proto::{Entropy, EntropyError, Password};
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -103,6 +104,17 @@ impl PasswordHash {
     /// Whether somebody who has the file could try many passwords.
     pub(crate) fn is_weak(&self) -> bool {
         self.cost.work() < WEAK
+    }
+
+    /// Tells it from other hashes, and nothing about the password.
+    pub(crate) fn mark(&self) -> u64 {
+        let mut digest = Sha256::new();
+        for part in [&self.salt, &self.hash] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        let digest: [u8; 32] = digest.finalize().into();
+        u64::from_be_bytes(std::array::from_fn(|at| digest[at]))
     }
 
     /// What one look costs.

@@ -227,6 +227,7 @@ impl Engine {
             routing_id,
             mechanism: self.config.mechanism.name(),
             credentials,
+            mark: 0,
         })
     }
 

@@ -43,6 +43,7 @@ impl Warrant {
         }
         self.admitted = now;
         self.user_id = reply.user_id.clone();
+        self.request.mark = reply.mark;
         match self.set_term(&reply, now, wall) {
             Ok(()) => reply,
             Err(reason) => ZapReply::deny(reason),
