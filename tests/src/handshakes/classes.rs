@@ -15,6 +15,8 @@ pub(super) struct Class {
     pub(super) judged: Judged,
     /// Whether that shows where nothing else is wrong, and often.
     pub(super) differs_alone: bool,
+    /// Whether frames may follow READY without a pause, which [`EARLY`]'s row says of.
+    pub(super) hurries: bool,
     pub(super) change: fn(&mut Script, &mut Random),
 }
 
@@ -68,6 +70,7 @@ const fn class(
         of,
         judged: Judged::Alike,
         differs_alone: false,
+        hurries: false,
         change,
     }
 }
@@ -82,6 +85,13 @@ impl Class {
     /// As `strictly`, but seldom or together with something else.
     const fn seldom_strictly(mut self, row: &'static str) -> Self {
         self.judged = Judged::Strictly(row);
+        self
+    }
+
+    /// Metadata that is cut between two of its properties is good, and the rest of it may be
+    /// commands that nobody knows.
+    const fn hurrying(mut self) -> Self {
+        self.hurries = true;
         self
     }
 
@@ -150,7 +160,8 @@ const FRAMES: &[Class] = &[
         frame.declared = Some(if short { by } else { length });
     })
     // What is left over is read as a frame.
-    .strictly(FORMS),
+    .strictly(FORMS)
+    .hurrying(),
     class("frame: length beyond memory", ALL, |s, r| {
         let lengths = [1 << 40, 1 << 62, u64::MAX >> 1, 1 << 63, u64::MAX];
         let length = pick(r, &lengths);

@@ -37,7 +37,9 @@ pub(super) fn is_explained(case: &Case, outcomes: Outcomes) -> bool {
         (true, true) => true,
         (false, false) => !case.classes.is_empty(),
         (false, true) => judged(|it| matches!(it, Judged::Strictly(_))),
-        (true, false) => judged(|it| matches!(it, Judged::Freely(_))),
+        (true, false) => {
+            judged(|it| matches!(it, Judged::Freely(_))) || case.classes.iter().any(|it| it.hurries)
+        }
     }
 }
 
