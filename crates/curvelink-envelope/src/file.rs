@@ -174,7 +174,7 @@ pub enum FileError {
     #[error("not a regular file")]
     NotAFile,
     /// More octets than a message may have.
-    #[error("too large for a saved message: the body may have 256 MiB, the .cle file 67 KB")]
+    #[error("too large for a saved message: the body may have 256 MiB, the .cle file 75 KB")]
     TooLarge,
     /// The operating system says no.
     #[error(transparent)]

@@ -59,12 +59,17 @@
 //! It hides nothing: that is for the connection. It does not prove *when* something was signed
 //! beyond the signer's word, and a stolen key signs as well as its owner.
 
+mod batch;
+mod batch_proof;
+mod heartbeat;
 mod hex;
 mod json;
 mod keys;
 mod malformed;
 mod pem;
+mod policy;
 mod progress;
+mod quorum;
 mod registry;
 mod replay;
 mod sign;
@@ -78,13 +83,17 @@ mod window;
 pub mod export;
 pub mod file;
 
+pub use batch::{BATCH_DELAY, BATCH_MESSAGES, BatchSigner};
+pub use heartbeat::{HEARTBEAT_LATER, HEARTBEAT_SOON};
 pub use keys::{KeyError, KeyId, SigningKey, VerifyingKey};
 pub use malformed::Malformed;
 pub use pem::PemError;
+pub use policy::{SignMode, SignPolicy};
 pub use progress::{DamagedState, Progress, TOPICS_PER_EPOCH};
+pub use quorum::Quorum;
 pub use registry::{Identity, Registry, RegistryError};
 pub use replay::{Flag, ReplayState};
-pub use sign::{SignError, Signer};
+pub use sign::{About, SignError, Signer};
 pub use statement::{PREDICATE_TYPE, Position, Statement};
 pub use store::{ProgressFile, ProgressStore};
 pub use time::{InvalidTimestamp, Timestamp};

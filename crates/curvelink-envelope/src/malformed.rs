@@ -8,9 +8,9 @@ pub enum Malformed {
     #[error("the message carries no envelope: its last frame does not start with CLE1")]
     NoTrailer,
     /// The kind of envelope is defined, but not read by this version.
-    #[error("the envelope is of kind {kind} (batch or seal): this version reads kind 1 only")]
+    #[error("the envelope is of kind {kind} (sealed later): this version reads kinds 1 and 2 only")]
     UnsupportedKind {
-        /// 2 = batch, 3 = member of a batch, 4 = seal.
+        /// 3 = member of a batch whose proof follows, 4 = that proof.
         kind: u8,
     },
     /// The kind of envelope is not defined.
@@ -19,9 +19,12 @@ pub enum Malformed {
     /// The payload is not an in-toto statement.
     #[error("the envelope's payload type is unknown: only 1 (in-toto statement) is read")]
     PayloadType,
-    /// Kind 1 carries 1 to 16 signatures.
+    /// Kind 1 carries 1 to 16 signatures, kind 2 at most 16.
     #[error("the envelope carries no signature or more than 16")]
     SignatureCount,
+    /// The proof of kind 2 is none, or not one of a batch.
+    #[error("the envelope's proof is not a tlog-proof of one of its signer's batches")]
+    Proof,
     /// The statement has 1 to 65 535 octets.
     #[error("the envelope's statement is empty or longer than 65535 octets")]
     StatementLength,

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::keys::{KeyId, VerifyingKey};
+use crate::quorum::Quorum;
 use crate::statement::is_name;
 use crate::time::Timestamp;
 
@@ -80,6 +81,7 @@ pub struct Registry {
     identities: Vec<Identity>,
     /// Where each key stands: identity, key.
     keys: HashMap<KeyId, (usize, usize)>,
+    quorums: Vec<Quorum>,
 }
 
 impl Registry {
@@ -113,7 +115,47 @@ impl Registry {
                 }
             }
         }
-        Ok(Self { identities, keys })
+        Ok(Self {
+            identities,
+            keys,
+            quorums: Vec::new(),
+        })
+    }
+
+    /// Asks for several signers on some topics, beside what each identity may publish. Where
+    /// several rules cover a topic, that with the longest prefix decides.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::RepeatedQuorum`], [`RegistryError::UnknownSigner`] or
+    /// [`RegistryError::Threshold`].
+    pub fn with_quorums(mut self, quorums: Vec<Quorum>) -> Result<Self, RegistryError> {
+        let known: HashSet<&str> = self.identities.iter().map(Identity::name).collect();
+        let mut prefixes = HashSet::new();
+        for quorum in &quorums {
+            let prefix = || quorum.prefix().to_owned();
+            if !prefixes.insert(quorum.prefix()) {
+                return Err(RegistryError::RepeatedQuorum { prefix: prefix() });
+            }
+            if !quorum.names().iter().all(|name| known.contains(&**name)) {
+                return Err(RegistryError::UnknownSigner { prefix: prefix() });
+            }
+            // A trailer of kind 1 carries 16 signatures at most.
+            if !(1..=quorum.names().len().min(16)).contains(&quorum.threshold()) {
+                return Err(RegistryError::Threshold { prefix: prefix() });
+            }
+        }
+        self.quorums = quorums;
+        Ok(self)
+    }
+
+    /// The rule on several signers for `topic`.
+    pub(crate) fn quorum(&self, topic: &str) -> Option<&Quorum> {
+        let covering = self
+            .quorums
+            .iter()
+            .filter(|quorum| topic.starts_with(quorum.prefix()));
+        covering.max_by_key(|quorum| quorum.prefix().len())
     }
 
     /// The key of that id, and whose it is.
@@ -146,6 +188,10 @@ impl KnownKey<'_> {
     pub(crate) fn verifies(&self, octets: &[u8], signature: &[u8; 64]) -> bool {
         self.key.key.verifies(octets, signature)
     }
+
+    pub(crate) fn key(&self) -> &VerifyingKey {
+        &self.key.key
+    }
 }
 
 /// The identities contradict each other or themselves.
@@ -166,6 +212,24 @@ pub enum RegistryError {
     RepeatedKey {
         /// The second identity that lists it.
         name: String,
+    },
+    /// Two rules on several signers are for one prefix.
+    #[error("two rules on signers are for the topics `{prefix}`: give each prefix one")]
+    RepeatedQuorum {
+        /// The prefix.
+        prefix: String,
+    },
+    /// A rule on several signers names somebody who is not listed.
+    #[error("the rule on signers for `{prefix}` names an identity that is not listed")]
+    UnknownSigner {
+        /// The prefix.
+        prefix: String,
+    },
+    /// A rule on several signers cannot be met, or asks for none.
+    #[error("the rule on signers for `{prefix}` asks for none, or for more than it names or 16")]
+    Threshold {
+        /// The prefix.
+        prefix: String,
     },
     /// A key's validity ends before it begins.
     #[error("a signing key of `{name}` is never valid: its not_after lies before its not_before")]

@@ -108,6 +108,8 @@ impl KeyState {
             return Err(Refused::Replayed);
         }
         let topic = topic_of(statement);
+        // The message whose number a heartbeat tells is missing with those before it.
+        let told = u64::from(statement.heartbeat);
         if !is_new_epoch && !self.progress.has_room(&topic, TOPICS_PER_EPOCH) {
             return Err(Refused::Malformed(Malformed::TooManyTopics));
         }
@@ -121,17 +123,18 @@ impl KeyState {
         };
         if last.epoch < statement.epoch {
             let reordered = is_late.then_some(Flag::Reordered { recovered: 0 });
-            let missing = missing_since(last.epoch, last.tseq, statement);
+            let missing = missing_since(last.epoch, last.tseq, statement) + told;
             return Ok(reordered.into_iter().chain(gap(missing)).collect());
         }
+        let reordered = is_late.then_some(Flag::Reordered { recovered: 0 });
         match statement.tseq.checked_sub(last.tseq) {
-            // A signer gives a number once, so one of the two is not its work.
-            Some(0) => Err(Refused::Replayed),
-            Some(step) => {
-                let reordered = is_late.then_some(Flag::Reordered { recovered: 0 });
-                Ok(reordered.into_iter().chain(gap(step - 1)).collect())
-            }
-            None => Ok(vec![Flag::Reordered { recovered: 1 }]),
+            // What is known already, said again.
+            None | Some(0) if statement.heartbeat => Ok(reordered.into_iter().collect()),
+            // A signer gives a number once, so one of the two is not its work; unless this is the
+            // message that a heartbeat has told of before it came.
+            Some(0) if !is_late => Err(Refused::Replayed),
+            None | Some(0) => Ok(vec![Flag::Reordered { recovered: 1 }]),
+            Some(step) => Ok(reordered.into_iter().chain(gap(step - 1 + told)).collect()),
         }
     }
 
@@ -161,7 +164,7 @@ fn missing_since(epoch: u64, tseq: u64, statement: &Statement) -> u64 {
 }
 
 fn first_of_topic(statement: &Statement) -> Option<Flag> {
-    let missed = statement.tseq;
+    let missed = statement.tseq + u64::from(statement.heartbeat);
     (missed > 0).then_some(Flag::JoinedLate { missed })
 }
 
@@ -326,6 +329,55 @@ pub(crate) mod tests {
                 "{statement:?}"
             );
         }
+    }
+
+    fn heartbeat(topic: &str, epoch: u64, seq: u64, tseq: u64) -> Statement {
+        Statement {
+            heartbeat: true,
+            ..numbered(topic, epoch, seq, tseq)
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_shows_what_was_lost_at_the_end_once() {
+        let mut state = ReplayState::default();
+        deliver(&mut state, &numbered("a", 9, 0, 0));
+        assert_eq!(deliver(&mut state, &heartbeat("a", 9, 1, 0)), Some(vec![]));
+        let lost = deliver(&mut state, &heartbeat("a", 9, 5, 3));
+        assert_eq!(lost, Some(vec![Flag::Gap { missing: 3 }]));
+        assert_eq!(deliver(&mut state, &heartbeat("a", 9, 6, 3)), Some(vec![]));
+        assert_eq!(
+            deliver(&mut state, &heartbeat("a", 9, 6, 3)),
+            None,
+            "a copy"
+        );
+        // Those that were only late are taken back from it, the last one too.
+        for (seq, tseq) in [(4, 3), (3, 2)] {
+            let late = deliver(&mut state, &numbered("a", 9, seq, tseq));
+            assert_eq!(late, Some(vec![Flag::Reordered { recovered: 1 }]), "{tseq}");
+        }
+        assert_eq!(deliver(&mut state, &numbered("a", 9, 7, 4)), Some(vec![]));
+        assert_eq!(
+            deliver(&mut state, &numbered("a", 9, 8, 4)),
+            None,
+            "a number given twice"
+        );
+        let stale = deliver(&mut state, &heartbeat("a", 9, 2, 0));
+        assert_eq!(
+            stale,
+            Some(vec![Flag::Reordered { recovered: 0 }]),
+            "on its way for long"
+        );
+    }
+
+    #[test]
+    fn a_heartbeat_of_a_topic_or_epoch_not_seen_yet_counts_all_of_it() {
+        let mut state = ReplayState::default();
+        let first = deliver(&mut state, &heartbeat("a", 9, 4, 2));
+        assert_eq!(first, Some(vec![Flag::JoinedLate { missed: 3 }]));
+        let next = deliver(&mut state, &heartbeat("a", 10, 4, 1));
+        assert_eq!(next, Some(vec![Flag::Gap { missing: 2 }]));
+        assert_eq!(deliver(&mut state, &numbered("a", 10, 5, 2)), Some(vec![]));
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
+use crate::heartbeat::{HEARTBEAT_LATER, HEARTBEAT_SOON, Heartbeats};
 use crate::keys::{SigningKey, VerifyingKey};
 use crate::progress::{Progress, TOPICS_PER_EPOCH};
-use crate::statement::{MAX_INTEGER, Statement, digests, is_content_type, is_name};
+use crate::statement::{MAX_INTEGER, Statement, digests, is_content_type, is_name, is_traceparent};
 use crate::store::ProgressStore;
 use crate::time::Timestamp;
 use crate::trailer::{MAX_STATEMENT, Trailer};
@@ -24,6 +26,54 @@ pub struct Signer {
     epoch_is_saved: bool,
     next_seq: u64,
     topic_limit: usize,
+    heartbeats: Option<Heartbeats>,
+}
+
+/// What a statement says about a message beside its frames and numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    content_type: &'a str,
+    in_reply_to: Option<[u8; 32]>,
+    traceparent: Option<&'a str>,
+}
+
+impl<'a> About<'a> {
+    /// A body of the media type `content_type`: 1 to 255 printable ASCII characters.
+    pub fn new(content_type: &'a str) -> Self {
+        Self {
+            content_type,
+            in_reply_to: None,
+            traceparent: None,
+        }
+    }
+
+    /// An answer to the request whose statement has the SHA-256 `digest`: the
+    /// [`Verified::digest`](crate::Verified::digest) of it.
+    #[must_use]
+    pub fn in_reply_to(self, digest: [u8; 32]) -> Self {
+        Self {
+            in_reply_to: Some(digest),
+            ..self
+        }
+    }
+
+    /// A part of a trace: `00-TRACE-PARENT-FLAGS`, as the W3C writes it.
+    #[must_use]
+    pub fn traceparent(self, text: &'a str) -> Self {
+        Self {
+            traceparent: Some(text),
+            ..self
+        }
+    }
+}
+
+/// A message that can be stated, without its numbers.
+pub(crate) struct Draft<'a> {
+    topic: &'a str,
+    /// The digest of frame 0, as topics are counted by.
+    key: [u8; 32],
+    frames: Vec<[u8; 32]>,
+    about: About<'a>,
 }
 
 impl Signer {
@@ -57,6 +107,7 @@ impl Signer {
             epoch_is_saved: false,
             next_seq: 0,
             topic_limit: TOPICS_PER_EPOCH,
+            heartbeats: None,
         };
         signer.start_epoch(now)?;
         Ok(signer)
@@ -67,6 +118,20 @@ impl Signer {
     #[must_use]
     pub fn with_topic_limit(mut self, limit: usize) -> Self {
         self.topic_limit = limit.clamp(1, TOPICS_PER_EPOCH);
+        self
+    }
+
+    /// Says again how far each topic has come, `soon` after its messages and then every `later`:
+    /// see [`Self::heartbeats`]. `None` is [`HEARTBEAT_SOON`] and [`HEARTBEAT_LATER`].
+    ///
+    /// Keeps the names of the epoch's topics, up to 1 MiB of them.
+    #[must_use]
+    pub fn with_heartbeats(mut self, soon: Option<Duration>, later: Option<Duration>) -> Self {
+        let (soon, later) = (
+            soon.unwrap_or(HEARTBEAT_SOON),
+            later.unwrap_or(HEARTBEAT_LATER),
+        );
+        self.heartbeats = Some(Heartbeats::new(soon, later));
         self
     }
 
@@ -103,32 +168,139 @@ impl Signer {
         content_type: &str,
         now: Timestamp,
     ) -> Result<Vec<u8>, SignError> {
+        self.sign_with(frames, &About::new(content_type), now)
+    }
+
+    /// As [`Self::sign_at`], for a message that answers another or is part of a trace.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`]; no number was used then.
+    pub fn sign_with(
+        &mut self,
+        frames: &[impl AsRef<[u8]>],
+        about: &About<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, SignError> {
+        let draft = self.draft(frames, about)?;
+        let statement = self.state(draft, now)?;
+        Ok(Trailer::sign(statement, &self.key).to_octets())
+    }
+
+    /// The heartbeats that are due, whole messages of a topic and a trailer: to be sent like any
+    /// other, so that who gets a topic gets them too, and notices that its last messages are lost.
+    ///
+    /// A heartbeat says the number of the topic's last message and has none of its own. None comes
+    /// without [`Self::with_heartbeats`], and none for topics without a message in this epoch.
+    pub fn heartbeats(&mut self, now: Timestamp) -> Vec<Vec<Vec<u8>>> {
+        let due = self
+            .heartbeats
+            .as_mut()
+            .map(|beats| beats.take_due(now))
+            .unwrap_or_default();
+        due.into_iter()
+            .filter_map(|topic| self.heartbeat(topic, now))
+            .collect()
+    }
+
+    /// When to ask for [`Self::heartbeats`] again; none while there are no topics.
+    pub fn next_heartbeat(&self) -> Option<Timestamp> {
+        self.heartbeats.as_ref().and_then(Heartbeats::next)
+    }
+
+    fn heartbeat(&mut self, topic: String, now: Timestamp) -> Option<Vec<Vec<u8>>> {
+        let frames = digests(&[&topic]);
+        let key = *frames.first()?;
+        let tseq = self
+            .progress
+            .position(&key)
+            .filter(|at| at.epoch == self.epoch())?
+            .tseq;
+        // A topic is about to begin another epoch then, with its next message.
+        if self.next_seq > MAX_INTEGER {
+            return None;
+        }
+        let about = About::new("application/octet-stream");
+        let draft = Draft {
+            topic: &topic,
+            key,
+            frames,
+            about,
+        };
+        let statement = Statement {
+            tseq,
+            prev: None,
+            heartbeat: true,
+            ..self.statement(draft, now)
+        };
+        let octets = statement
+            .to_octets()
+            .ok()
+            .filter(|octets| octets.len() <= MAX_STATEMENT)?;
+        self.next_seq += 1;
+        let trailer = Trailer::sign(octets, &self.key).to_octets();
+        Some(vec![topic.into_bytes(), trailer])
+    }
+
+    /// Whether a message of `frames` can be stated at all.
+    pub(crate) fn draft<'a>(
+        &self,
+        frames: &'a [impl AsRef<[u8]>],
+        about: &About<'a>,
+    ) -> Result<Draft<'a>, SignError> {
         let topic = frames.first().ok_or(SignError::NoTopic)?.as_ref();
         let topic = str::from_utf8(topic).map_err(|_| SignError::TopicNotUtf8)?;
-        if !is_content_type(content_type) {
+        if !is_content_type(about.content_type) {
             return Err(SignError::ContentType);
+        }
+        if about.traceparent.is_some_and(|text| !is_traceparent(text)) {
+            return Err(SignError::Traceparent);
         }
         // Tested before anything is hashed: no frame can do with less.
         if frames.len() > MAX_STATEMENT / 100 {
             return Err(SignError::TooLong);
         }
         let frames = digests(frames);
-        let [key, ..] = frames[..] else {
-            return Err(SignError::NoTopic);
-        };
-        let is_full =
-            self.next_seq > MAX_INTEGER || !self.progress.has_room(&key, self.topic_limit);
-        if is_full || !self.epoch_is_saved {
+        let key = *frames.first().ok_or(SignError::NoTopic)?;
+        Ok(Draft {
+            topic,
+            key,
+            frames,
+            about: *about,
+        })
+    }
+
+    /// Whether the message would be the first of another epoch.
+    pub(crate) fn must_start_epoch(&self, draft: &Draft<'_>) -> bool {
+        let has_room = self.progress.has_room(&draft.key, self.topic_limit);
+        self.next_seq > MAX_INTEGER || !has_room || !self.epoch_is_saved
+    }
+
+    /// The octets of the message's statement, with the next numbers.
+    pub(crate) fn state(&mut self, draft: Draft<'_>, now: Timestamp) -> Result<Vec<u8>, SignError> {
+        if self.must_start_epoch(&draft) {
             self.start_epoch(now)?;
         }
-        let statement = self.statement(topic, frames, content_type, now);
+        let (topic, key) = (draft.topic, draft.key);
+        let statement = self.statement(draft, now);
         let octets = statement.to_octets().map_err(io::Error::from)?;
         if octets.len() > MAX_STATEMENT {
             return Err(SignError::TooLong);
         }
         self.next_seq += 1;
         self.progress.advance(key, statement.tseq);
-        Ok(Trailer::sign(octets, &self.key).to_octets())
+        if let Some(beats) = &mut self.heartbeats {
+            beats.note(topic, now);
+        }
+        Ok(octets)
+    }
+
+    pub(crate) fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.progress.epoch().unwrap_or(0)
     }
 
     /// Saves where each topic stands, so that the next run can say so (`prev`) and receivers see
@@ -155,23 +327,18 @@ impl Signer {
         }
         self.progress.start_epoch(epoch);
         self.next_seq = 0;
+        if let Some(beats) = &mut self.heartbeats {
+            beats.clear();
+        }
         self.epoch_is_saved = false;
         self.store.save(&self.progress)?;
         self.epoch_is_saved = true;
         Ok(())
     }
 
-    fn statement(
-        &self,
-        topic: &str,
-        frames: Vec<[u8; 32]>,
-        content_type: &str,
-        time: Timestamp,
-    ) -> Statement {
-        let epoch = self.progress.epoch().unwrap_or(0);
-        let last = frames
-            .first()
-            .and_then(|topic| self.progress.position(topic));
+    fn statement(&self, draft: Draft<'_>, time: Timestamp) -> Statement {
+        let epoch = self.epoch();
+        let last = self.progress.position(&draft.key);
         let current = last.filter(|last| last.epoch == epoch);
         Statement {
             signer: self.name.clone(),
@@ -181,9 +348,12 @@ impl Signer {
             tseq: current.map_or(0, |last| last.tseq + 1),
             prev: if current.is_some() { None } else { last },
             time,
-            topic: topic.to_owned(),
-            content_type: content_type.to_owned(),
-            frames,
+            topic: draft.topic.to_owned(),
+            content_type: draft.about.content_type.to_owned(),
+            in_reply_to: draft.about.in_reply_to,
+            traceparent: draft.about.traceparent.map(str::to_owned),
+            heartbeat: false,
+            frames: draft.frames,
         }
     }
 }
@@ -216,6 +386,15 @@ pub enum SignError {
     /// The media type cannot stand in a statement.
     #[error("a content type has 1 to 255 printable ascii characters")]
     ContentType,
+    /// The trace cannot stand in a statement.
+    #[error("a traceparent is 00-, 32, 16 and 2 lower-case hexadecimal digits, with - between")]
+    Traceparent,
+    /// Messages are held that must be sent first.
+    #[error("messages are held for a batch: seal and send them first")]
+    SealFirst,
+    /// The batch cannot be signed.
+    #[error("the batch cannot be signed: its checkpoint cannot be made")]
+    Batch,
     /// The statement would have more than 65 535 octets.
     #[error("too many frames or too long a topic to sign: the statement exceeds 65535 octets")]
     TooLong,
@@ -273,6 +452,9 @@ mod tests {
                 time: at(2_000),
                 topic: "findings/".into(),
                 content_type: "text/plain".into(),
+                in_reply_to: None,
+                traceparent: None,
+                heartbeat: false,
                 frames: digests(&["findings/", "body"]),
             })
         );
@@ -339,6 +521,67 @@ mod tests {
         assert_eq!(next("a"), (1_000, 2, 1, None));
         assert_eq!(next("c"), (1_001, 0, 0, None));
         assert_eq!(next("a"), (1_001, 1, 0, Some(1)));
+    }
+
+    #[test]
+    fn a_heartbeat_tells_the_last_number_of_each_topic_of_the_epoch_when_it_is_due() {
+        let (soon, later) = (Duration::from_millis(5), Duration::from_millis(60));
+        let mut signer =
+            signer(Progress::default(), 1_000).with_heartbeats(Some(soon), Some(later));
+        assert_eq!(signer.next_heartbeat(), None);
+        for topic in ["a", "a", "b"] {
+            signed(&mut signer, topic, 1_000);
+        }
+        assert_eq!(signer.next_heartbeat(), Some(at(1_005)));
+        assert_eq!(signer.heartbeats(at(1_004)).len(), 0);
+        let told = |signer: &mut Signer, now| {
+            let beats = signer.heartbeats(at(now)).into_iter().map(|message| {
+                let [topic, trailer] = message.as_slice() else {
+                    panic!("a topic and a trailer")
+                };
+                let trailer = Trailer::parse(trailer).expect("well formed");
+                let statement = trailer.statement().expect("sound");
+                assert_eq!(statement.topic.as_bytes(), topic);
+                assert_eq!(statement.frames, digests(&[topic]));
+                (
+                    statement.topic,
+                    statement.seq,
+                    statement.tseq,
+                    statement.heartbeat,
+                )
+            });
+            beats.collect::<Vec<_>>()
+        };
+        let expected = [("a".into(), 3, 1, true), ("b".into(), 4, 0, true)];
+        assert_eq!(told(&mut signer, 1_005), expected);
+        let next = signed(&mut signer, "b", 1_010);
+        assert_eq!(
+            (next.seq, next.tseq, next.heartbeat),
+            (5, 1, false),
+            "no number of its own"
+        );
+        assert_eq!(told(&mut signer, 1_015), [("b".into(), 6, 1, true)]);
+        assert_eq!(told(&mut signer, 1_065), [("a".into(), 7, 1, true)]);
+        assert_eq!(
+            tests::signer(Progress::default(), 0)
+                .heartbeats(at(9))
+                .len(),
+            0
+        );
+    }
+
+    #[test]
+    fn a_new_epoch_has_no_heartbeats_of_the_topics_of_the_last() {
+        let mut signer = signer(Progress::default(), 1_000)
+            .with_topic_limit(1)
+            .with_heartbeats(Some(Duration::ZERO), None);
+        signed(&mut signer, "a", 1_000);
+        signed(&mut signer, "b", 1_000);
+        let beats = signer.heartbeats(at(1_000));
+        assert_eq!(
+            beats.iter().map(|message| &*message[0]).collect::<Vec<_>>(),
+            [b"b"]
+        );
     }
 
     #[test]

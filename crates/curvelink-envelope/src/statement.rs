@@ -16,6 +16,8 @@ pub const PREDICATE_TYPE: &str = "https://curvelink.dev/message/v1";
 /// I-JSON (RFC 7493): JavaScript and jq lose greater integers.
 pub(crate) const MAX_INTEGER: u64 = (1 << 53) - 1;
 const MAX_NAME: usize = 255;
+/// How a digest of a statement begins.
+const SHA256: &str = "sha256:";
 
 /// What a signer states about one message.
 ///
@@ -44,6 +46,13 @@ pub struct Statement {
     pub topic: String,
     /// The media type of the body: 1 to 255 printable ASCII characters.
     pub content_type: String,
+    /// SHA-256 of the statement of the request that this message answers.
+    pub in_reply_to: Option<[u8; 32]>,
+    /// The trace that the message is part of (W3C Trace Context, version 00).
+    pub traceparent: Option<String>,
+    /// Whether this is no message but a word on how far the topic has come: `tseq` is the number
+    /// of its last message, and the only frame is the topic.
+    pub heartbeat: bool,
     /// SHA-256 of each frame, the topic first.
     pub frames: Vec<[u8; 32]>,
 }
@@ -105,6 +114,14 @@ impl Statement {
             ("tseq", self.tseq <= self.seq),
             ("prev", prev_is_early && prev_is_small),
             ("contentType", is_content_type(&self.content_type)),
+            (
+                "traceparent",
+                self.traceparent.as_deref().is_none_or(is_traceparent),
+            ),
+            (
+                "heartbeat",
+                !self.heartbeat || self.frames.len() == 1 && self.prev.is_none(),
+            ),
             ("subject", !self.frames.is_empty()),
         ]
         .into_iter()
@@ -120,6 +137,22 @@ pub(crate) fn is_name(text: &str) -> bool {
 /// Whether `text` can be a media type.
 pub(crate) fn is_content_type(text: &str) -> bool {
     is_name(text) && text.is_ascii()
+}
+
+/// Whether `text` is a `traceparent` of version 00: `00-TRACE-PARENT-FLAGS` in lower-case
+/// hexadecimal, neither id all zeros.
+pub(crate) fn is_traceparent(text: &str) -> bool {
+    let is_hex = |part: &&str, length| {
+        part.len() == length
+            && part
+                .bytes()
+                .all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_id = |part: &&str, length| is_hex(part, length) && part.contains(|digit| digit != '0');
+    match text.split('-').collect::<Vec<_>>().as_slice() {
+        ["00", trace, parent, flags] => is_id(trace, 32) && is_id(parent, 16) && is_hex(flags, 2),
+        _ => false,
+    }
 }
 
 /// SHA-256 of every frame.
@@ -167,6 +200,12 @@ struct Predicate<'a> {
     time: Text<'a>,
     topic: Text<'a>,
     content_type: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_reply_to: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heartbeat: Option<bool>,
 }
 
 /// Borrowed when written, owned when read: an escaped string cannot be borrowed.
@@ -194,6 +233,11 @@ impl<'a> Wire<'a> {
                 time: statement.time.to_string().into(),
                 topic: (&statement.topic).into(),
                 content_type: (&statement.content_type).into(),
+                in_reply_to: statement
+                    .in_reply_to
+                    .map(|digest| format!("{SHA256}{}", hex::encode(&digest)).into()),
+                traceparent: statement.traceparent.as_deref().map(Into::into),
+                heartbeat: statement.heartbeat.then_some(true),
             },
         }
     }
@@ -212,6 +256,17 @@ impl<'a> Wire<'a> {
         };
         let frames: Option<_> = self.subject.iter().enumerate().map(frame).collect();
         let predicate = self.predicate;
+        let in_reply_to = match &predicate.in_reply_to {
+            None => None,
+            Some(text) => Some(
+                text.strip_prefix(SHA256)
+                    .and_then(hex::decode)
+                    .ok_or_else(|| broken("inReplyTo"))?,
+            ),
+        };
+        if predicate.heartbeat == Some(false) {
+            return Err(broken("heartbeat"));
+        }
         Ok(Statement {
             signer: predicate.signer.into_owned(),
             audience: predicate.aud.into_owned(),
@@ -222,6 +277,9 @@ impl<'a> Wire<'a> {
             time: predicate.time.parse().map_err(|_| broken("time"))?,
             topic: predicate.topic.into_owned(),
             content_type: predicate.content_type.into_owned(),
+            in_reply_to,
+            traceparent: predicate.traceparent.map(Text::into_owned),
+            heartbeat: predicate.heartbeat.is_some(),
             frames: frames.ok_or_else(|| broken("subject"))?,
         })
     }
@@ -244,6 +302,9 @@ pub(crate) mod tests {
             time: "2026-11-22T00:00:00.123Z".parse().expect("a time"),
             topic: "findings/sast/bandit".into(),
             content_type: "application/sarif+json".into(),
+            in_reply_to: None,
+            traceparent: None,
+            heartbeat: false,
             frames: digests(&[b"findings/sast/bandit".as_slice(), b"{}"]),
         }
     }
@@ -356,6 +417,76 @@ pub(crate) mod tests {
                 "{from} -> {to}"
             );
         }
+    }
+
+    #[test]
+    fn an_answer_a_trace_and_a_heartbeat_come_back() {
+        let sent = Statement {
+            in_reply_to: Some([0xab; 32]),
+            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+            ..statement()
+        };
+        let octets = sent.to_octets().expect("writes");
+        assert_eq!(Statement::parse(&octets), Ok(sent));
+        let text = String::from_utf8(octets).expect("UTF-8");
+        let end = concat!(
+            r#","inReplyTo":"sha256:abababababababababababababababababababababababababababababababab","#,
+            r#""traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}"#,
+        );
+        assert!(text.ends_with(end), "{text}");
+        let beat = Statement {
+            heartbeat: true,
+            prev: None,
+            frames: digests(&["findings/sast/bandit"]),
+            ..statement()
+        };
+        let octets = beat.to_octets().expect("writes");
+        assert_eq!(Statement::parse(&octets), Ok(beat));
+    }
+
+    #[test]
+    fn answers_traces_and_heartbeats_have_their_rules() {
+        let refusal = |member: &str| edited(r#""tseq":0"#, &format!(r#""tseq":0,{member}"#));
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert!(refusal(&format!(r#""traceparent":"{trace}""#)).is_ok());
+        for other in [
+            trace.replacen("00-", "01-", 1),
+            trace.replacen("00-", "ff-", 1),
+            trace.to_uppercase(),
+            trace.replace("b7ad6b7169203331", "0000000000000000"),
+            trace.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)),
+            format!("{trace}-x"),
+            trace.replace("-01", ""),
+            String::new(),
+        ] {
+            let refused = refusal(&format!(r#""traceparent":"{other}""#));
+            assert_eq!(
+                refused,
+                Err(Malformed::Field {
+                    field: "traceparent"
+                }),
+                "{other}"
+            );
+        }
+        let digest = "ab".repeat(32);
+        assert!(refusal(&format!(r#""inReplyTo":"sha256:{digest}""#)).is_ok());
+        for other in [
+            digest.clone(),
+            format!("sha512:{digest}"),
+            format!("sha256:{}", &digest[2..]),
+            "sha256:".into(),
+        ] {
+            let refused = refusal(&format!(r#""inReplyTo":"{other}""#));
+            assert_eq!(
+                refused,
+                Err(Malformed::Field { field: "inReplyTo" }),
+                "{other}"
+            );
+        }
+        let field = Err(Malformed::Field { field: "heartbeat" });
+        assert_eq!(refusal(r#""heartbeat":true"#), field, "with a body");
+        assert_eq!(refusal(r#""heartbeat":false"#), field, "left out instead");
+        assert_eq!(refusal(r#""heartbeat":1"#), Err(Malformed::Json));
     }
 
     #[test]

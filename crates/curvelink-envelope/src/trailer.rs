@@ -2,22 +2,26 @@
 //!
 //! ```text
 //! 0   4  "CLE1"
-//! 4   1  kind    1 = one envelope for one message   (2, 3, 4: batch and seal, refused)
+//! 4   1  kind    1 = signed by itself, 2 = signed by the batch   (3, 4: sealed later, refused)
 //! 5   1  ptype   1 = application/vnd.in-toto+json
-//! 6   2  nsig    1..16                              (numbers are big-endian)
+//! 6   2  nsig    1..16, of kind 2 also 0            (numbers are big-endian)
 //! 8   4  slen    1..65535
 //! 12  .  statement, slen octets
 //!     .  nsig times: alg 1 = Ed25519 | 32 | key id, 32 octets | 64 as u16 | signature, 64 octets
+//!     .  kind 2: plen as u32, 1..8192 | a c2sp.org/tlog-proof@v1 of the statement, plen octets
 //! ```
 
 use sha2::{Digest, Sha256};
 
+use crate::batch_proof::{BatchProof, MAX_PROOF};
 use crate::keys::{KeyId, SigningKey};
 use crate::malformed::Malformed;
 use crate::statement::Statement;
+use crate::verify::{VerifyError, check_frames};
 
 const MAGIC: &[u8] = b"CLE1";
 const EACH: u8 = 1;
+const BATCH: u8 = 2;
 const IN_TOTO: u8 = 1;
 const ED25519: u8 = 1;
 const MAX_SIGNATURES: usize = 16;
@@ -25,7 +29,8 @@ const MAX_SIGNATURES: usize = 16;
 pub(crate) const MAX_STATEMENT: usize = 65_535;
 const SIGNATURE_LENGTH: usize = 1 + 1 + 32 + 2 + 64;
 /// No trailer is longer.
-pub(crate) const MAX_TRAILER: usize = 12 + MAX_STATEMENT + MAX_SIGNATURES * SIGNATURE_LENGTH;
+pub(crate) const MAX_TRAILER: usize =
+    12 + MAX_STATEMENT + MAX_SIGNATURES * SIGNATURE_LENGTH + 4 + MAX_PROOF;
 
 /// The payload type under which every statement is signed.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -37,6 +42,7 @@ pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 pub struct Trailer {
     statement: Vec<u8>,
     signatures: Vec<Signature>,
+    proof: Option<BatchProof>,
 }
 
 impl Trailer {
@@ -55,16 +61,18 @@ impl Trailer {
     /// [`Malformed`] unless every octet is as the format says and none is left over.
     pub fn parse(frame: &[u8]) -> Result<Self, Malformed> {
         let mut rest = frame.strip_prefix(MAGIC).ok_or(Malformed::NoTrailer)?;
-        match take(&mut rest)? {
-            [EACH] => {}
-            [kind @ 2..=4] => return Err(Malformed::UnsupportedKind { kind }),
+        let [kind] = take(&mut rest)?;
+        let least = match kind {
+            EACH => 1,
+            BATCH => 0,
+            3..=4 => return Err(Malformed::UnsupportedKind { kind }),
             _ => return Err(Malformed::UnknownKind),
-        }
+        };
         if take(&mut rest)? != [IN_TOTO] {
             return Err(Malformed::PayloadType);
         }
         let count = usize::from(u16::from_be_bytes(take(&mut rest)?));
-        if !(1..=MAX_SIGNATURES).contains(&count) {
+        if !(least..=MAX_SIGNATURES).contains(&count) {
             return Err(Malformed::SignatureCount);
         }
         let length = usize::try_from(u32::from_be_bytes(take(&mut rest)?)).unwrap_or(usize::MAX);
@@ -83,12 +91,22 @@ impl Trailer {
             }
             signatures.push(signature);
         }
+        let proof = if kind == BATCH {
+            Some(take_proof(&mut rest)?)
+        } else {
+            None
+        };
+        let signs_twice = |proof: &BatchProof| signatures.iter().any(|by| by.key == proof.key());
+        if proof.as_ref().is_some_and(signs_twice) {
+            return Err(Malformed::RepeatedKey);
+        }
         if !rest.is_empty() {
             return Err(Malformed::TrailingOctets);
         }
         Ok(Self {
             statement: statement.to_vec(),
             signatures,
+            proof,
         })
     }
 
@@ -112,9 +130,48 @@ impl Trailer {
         Sha256::digest(&self.statement).into()
     }
 
-    /// The signatures, at least one, each by another key.
+    /// The signatures over the statement, each by another key: at least one, or none where the
+    /// message was signed by the batch.
     pub fn signatures(&self) -> &[Signature] {
         &self.signatures
+    }
+
+    /// The proof of a message that was signed by the batch.
+    pub(crate) fn proof(&self) -> Option<&BatchProof> {
+        self.proof.as_ref()
+    }
+
+    /// The trailer of `message` (all its frames, the trailer last) with one more signature, by
+    /// `key`: for topics that need several signers. The frames are held against the statement
+    /// first, so that `key` signs what its owner sees; who else signed is not checked here.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError::Malformed`] (also when `key` has signed already, or 16 have),
+    /// [`VerifyError::FrameCount`] or [`VerifyError::DigestMismatch`].
+    pub fn countersign(
+        message: &[impl AsRef<[u8]>],
+        key: &SigningKey,
+    ) -> Result<Vec<u8>, VerifyError> {
+        let (last, frames) = message.split_last().ok_or(Malformed::NoTrailer)?;
+        let mut trailer = Self::parse(last.as_ref())?;
+        check_frames(&trailer.statement()?, frames)?;
+        let id = key.verifying_key().id();
+        let mut keys = trailer.signatures.iter().map(|signature| signature.key);
+        if keys.any(|by| by == id)
+            || trailer
+                .proof
+                .as_ref()
+                .is_some_and(|proof| proof.key() == id)
+        {
+            return Err(Malformed::RepeatedKey.into());
+        }
+        if trailer.signatures.len() == MAX_SIGNATURES {
+            return Err(Malformed::SignatureCount.into());
+        }
+        let octets = key.sign(&pae(&trailer.statement));
+        trailer.signatures.push(Signature { key: id, octets });
+        Ok(trailer.to_octets())
     }
 
     /// `statement` signed with `key`.
@@ -127,25 +184,40 @@ impl Trailer {
         Self {
             statement,
             signatures,
+            proof: None,
         }
+    }
+
+    /// The octets of the frame for `statement`, which `proof` shows to be part of a signed batch.
+    pub(crate) fn batch_octets(statement: &[u8], proof: &str) -> Vec<u8> {
+        octets_of(statement, &[], Some(proof))
     }
 
     /// The octets of the frame. The statement's length was checked when it was made.
     pub(crate) fn to_octets(&self) -> Vec<u8> {
-        let nsig = u16::try_from(self.signatures.len()).unwrap_or(u16::MAX);
-        let slen = u32::try_from(self.statement.len()).unwrap_or(u32::MAX);
-        let length = 12 + self.statement.len() + self.signatures.len() * SIGNATURE_LENGTH;
-        let mut frame = Vec::with_capacity(length);
-        frame.extend_from_slice(MAGIC);
-        frame.extend_from_slice(&[EACH, IN_TOTO]);
-        frame.extend_from_slice(&nsig.to_be_bytes());
-        frame.extend_from_slice(&slen.to_be_bytes());
-        frame.extend_from_slice(&self.statement);
-        for signature in &self.signatures {
-            signature.write_to(&mut frame);
-        }
-        frame
+        let proof = self.proof.as_ref().map(BatchProof::text);
+        octets_of(&self.statement, &self.signatures, proof)
     }
+}
+
+fn octets_of(statement: &[u8], signatures: &[Signature], proof: Option<&str>) -> Vec<u8> {
+    let nsig = u16::try_from(signatures.len()).unwrap_or(u16::MAX);
+    let slen = u32::try_from(statement.len()).unwrap_or(u32::MAX);
+    let length = 16 + statement.len() + signatures.len() * SIGNATURE_LENGTH;
+    let mut frame = Vec::with_capacity(length + proof.map_or(0, str::len));
+    frame.extend_from_slice(MAGIC);
+    frame.extend_from_slice(&[if proof.is_some() { BATCH } else { EACH }, IN_TOTO]);
+    frame.extend_from_slice(&nsig.to_be_bytes());
+    frame.extend_from_slice(&slen.to_be_bytes());
+    frame.extend_from_slice(statement);
+    for signature in signatures {
+        signature.write_to(&mut frame);
+    }
+    if let Some(proof) = proof {
+        frame.extend_from_slice(&u32::try_from(proof.len()).unwrap_or(u32::MAX).to_be_bytes());
+        frame.extend_from_slice(proof.as_bytes());
+    }
+    frame
 }
 
 /// One Ed25519 signature over [`pae`](crate::export::pae) of the statement.
@@ -186,6 +258,16 @@ impl Signature {
         frame.extend_from_slice(&64_u16.to_be_bytes());
         frame.extend_from_slice(&self.octets);
     }
+}
+
+fn take_proof(rest: &mut &[u8]) -> Result<BatchProof, Malformed> {
+    let length = usize::try_from(u32::from_be_bytes(take(rest)?)).unwrap_or(usize::MAX);
+    if !(1..=MAX_PROOF).contains(&length) {
+        return Err(Malformed::Proof);
+    }
+    let (proof, left) = rest.split_at_checked(length).ok_or(Malformed::Truncated)?;
+    *rest = left;
+    BatchProof::parse(proof)
 }
 
 /// The next `N` octets of `rest`.
@@ -283,7 +365,7 @@ mod tests {
 
     #[test]
     fn kinds_of_later_versions_are_recognised_and_refused_by_their_own_code() {
-        for kind in 2..=4 {
+        for kind in 3..=4 {
             let refusal = with(4, &[kind]).expect_err("not read");
             assert_eq!(refusal, Malformed::UnsupportedKind { kind });
             assert_eq!(refusal.code(), "unsupported-kind");

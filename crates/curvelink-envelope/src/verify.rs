@@ -1,7 +1,11 @@
 //! The receiving side: every check that stands between a message and the program that acts on it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use curvelink_tlog::{TreeHead, leaf_hash};
+
+use crate::batch_proof::BatchProof;
 use crate::keys::KeyId;
 use crate::malformed::Malformed;
 use crate::registry::{Identity, KnownKey, Registry};
@@ -20,6 +24,19 @@ pub struct Verifier {
     audiences: Vec<String>,
     max_skew: Duration,
     replay: ReplayState,
+    /// The checkpoints of batches that were verified last, the newest at the end: the other
+    /// messages of their batches need no signature checked.
+    checkpoints: VecDeque<Verdict>,
+}
+
+/// So many batches arrive interleaved, at the most, without their checkpoints being checked again.
+const CHECKPOINTS: usize = 16;
+
+/// A checkpoint as it came, that the key it names has signed.
+#[derive(Clone, Debug)]
+struct Verdict {
+    checkpoint: String,
+    head: TreeHead,
 }
 
 /// Over which connection a message came.
@@ -46,6 +63,14 @@ pub struct Verified {
     pub flags: Vec<Flag>,
 }
 
+impl Verified {
+    /// Whether the message says to answer the request whose statement has the SHA-256 `request`:
+    /// the [`Verified::digest`] of it, or [`Trailer::statement_digest`] of what was sent.
+    pub fn answers(&self, request: &[u8; 32]) -> bool {
+        self.statement.in_reply_to.as_ref() == Some(request)
+    }
+}
+
 /// What a message is held against beside its own octets. At rest there is neither a clock to be
 /// near, nor a stream to be new in, nor a connection to have come over.
 #[derive(Clone, Copy)]
@@ -67,6 +92,7 @@ impl Verifier {
             audiences: audiences.into_iter().map(Into::into).collect(),
             max_skew: DEFAULT_MAX_SKEW,
             replay: ReplayState::default(),
+            checkpoints: VecDeque::new(),
         }
     }
 
@@ -109,8 +135,12 @@ impl Verifier {
     /// delimiters of ROUTER, DEALER, REQ and REP. Every signature in the trailer must be good, and
     /// one must be by the signer that the statement names.
     ///
-    /// Cost: SHA-256 of the frames and one Ed25519 verification per signature. A message that is
-    /// refused changes nothing; one that passes is remembered, so that it passes once.
+    /// Cost: SHA-256 of the frames and one Ed25519 verification per signature; of messages that
+    /// were signed by the batch, one for the first of each batch. A message that is refused changes
+    /// nothing; one that passes is remembered, so that it passes once.
+    ///
+    /// A [heartbeat](Statement::heartbeat) passes like a message: look for it before the body is
+    /// used.
     ///
     /// # Errors
     ///
@@ -121,8 +151,14 @@ impl Verifier {
         via: Via<'_>,
         now: Timestamp,
     ) -> Result<Verified, VerifyError> {
-        let verified = self.check(message, Setting::Live { now, via })?;
+        let (verified, checkpoint) = self.check(message, Setting::Live { now, via })?;
         self.replay.record(verified.key, &verified.statement);
+        if let Some(checkpoint) = checkpoint {
+            if self.checkpoints.len() >= CHECKPOINTS {
+                self.checkpoints.pop_front();
+            }
+            self.checkpoints.push_back(checkpoint);
+        }
         Ok(verified)
     }
 
@@ -138,17 +174,19 @@ impl Verifier {
     /// The first check that fails, in the order of [`VerifyError`].
     pub fn verify_at_rest(&self, message: &[impl AsRef<[u8]>]) -> Result<Verified, VerifyError> {
         self.check(message, Setting::AtRest)
+            .map(|(verified, _)| verified)
     }
 
+    /// What the message is, and the checkpoint that was verified for it and not known before.
     fn check(
         &self,
         message: &[impl AsRef<[u8]>],
         setting: Setting<'_>,
-    ) -> Result<Verified, VerifyError> {
+    ) -> Result<(Verified, Option<Verdict>), VerifyError> {
         let (last, frames) = message.split_last().ok_or(Malformed::NoTrailer)?;
         let trailer = Trailer::parse(last.as_ref())?;
         let statement = trailer.statement()?;
-        let signer = self.check_signatures(&trailer, &statement)?;
+        let (signer, checkpoint) = self.check_signatures(&trailer, &statement)?;
         check_frames(&statement, frames)?;
         if !signer.identity.covers(&statement.topic) {
             return Err(VerifyError::TopicDenied);
@@ -165,40 +203,45 @@ impl Verifier {
             }
             Setting::AtRest => Vec::new(),
         };
-        Ok(Verified {
+        let verified = Verified {
             key: signer.id,
             digest: trailer.statement_digest(),
             statement,
             flags,
-        })
+        };
+        Ok((verified, checkpoint))
     }
 
-    /// All keys known, all valid at the stated time, all signatures good; the answer is the one
-    /// that belongs to the signer whom the statement names.
+    /// All keys known, all valid at the stated time, all signatures good, and as many signers as the
+    /// topic asks for; the answer is the one that the statement names.
     fn check_signatures(
         &self,
         trailer: &Trailer,
         statement: &Statement,
-    ) -> Result<FoundSigner<'_>, VerifyError> {
-        let mut known = Vec::with_capacity(trailer.signatures().len());
-        for signature in trailer.signatures() {
-            let id = signature.key();
-            let key = self
-                .registry
-                .find(id)
-                .ok_or(VerifyError::UnknownKey { key: id })?;
-            known.push((key, signature));
-        }
-        let of_signer = |(key, _): &&(KnownKey<'_>, _)| key.identity.name() == statement.signer;
-        let (key, signature) = known
+    ) -> Result<(FoundSigner<'_>, Option<Verdict>), VerifyError> {
+        let proof = trailer.proof();
+        let signed = trailer.signatures().iter().map(|signature| signature.key());
+        let keys = signed.chain(proof.map(BatchProof::key));
+        let known = keys
+            .map(|id| {
+                Ok((
+                    id,
+                    self.registry
+                        .find(id)
+                        .ok_or(VerifyError::UnknownKey { key: id })?,
+                ))
+            })
+            .collect::<Result<Vec<_>, VerifyError>>()?;
+        let of_signer = |(_, key): &&(KeyId, KnownKey<'_>)| key.identity.name() == statement.signer;
+        let (id, key) = known
             .iter()
             .find(of_signer)
             .ok_or(VerifyError::NotTheSignersKey)?;
         let signer = FoundSigner {
             identity: key.identity,
-            id: signature.key(),
+            id: *id,
         };
-        for (key, _) in &known {
+        for (_, key) in &known {
             if key.is_not_yet_valid_at(statement.time) {
                 return Err(VerifyError::KeyNotYetValid);
             }
@@ -206,15 +249,72 @@ impl Verifier {
                 return Err(VerifyError::KeyExpired);
             }
         }
-        let signed = pae(trailer.statement_octets());
-        let is_good = |(key, signature): &(KnownKey<'_>, &crate::Signature)| {
-            key.verifies(&signed, signature.as_octets())
-        };
-        if known.iter().all(is_good) {
-            Ok(signer)
+        // The keys stand in the order of the signatures, that of the proof last.
+        let keys = known.iter().map(|(_, key)| key);
+        let octets = if trailer.signatures().is_empty() {
+            Vec::new()
         } else {
-            Err(VerifyError::BadSignature)
+            pae(trailer.statement_octets())
+        };
+        let is_good =
+            |(key, by): (&KnownKey<'_>, &crate::Signature)| key.verifies(&octets, by.as_octets());
+        if !keys.zip(trailer.signatures()).all(is_good) {
+            return Err(VerifyError::BadSignature);
         }
+        let checkpoint = match (proof, known.last()) {
+            (Some(proof), Some((_, key))) => self.check_proof(proof, key, trailer, statement)?,
+            _ => None,
+        };
+        self.check_quorum(statement, known.iter().map(|(_, key)| key.identity.name()))?;
+        Ok((signer, checkpoint))
+    }
+
+    /// The checkpoint is signed by the key that it names, and the statement is in its tree.
+    fn check_proof(
+        &self,
+        proof: &BatchProof,
+        key: &KnownKey<'_>,
+        trailer: &Trailer,
+        statement: &Statement,
+    ) -> Result<Option<Verdict>, VerifyError> {
+        // A log of another run: its signer did not sign this statement there.
+        if proof.epoch() != statement.epoch {
+            return Err(VerifyError::BadSignature);
+        }
+        let seen = self
+            .checkpoints
+            .iter()
+            .rev()
+            .find(|seen| seen.checkpoint == proof.checkpoint());
+        let head = match seen {
+            Some(seen) => seen.head,
+            None => proof
+                .signed_head(key.key())
+                .ok_or(VerifyError::BadSignature)?,
+        };
+        if !proof.includes(leaf_hash(trailer.statement_octets()), head) {
+            return Err(VerifyError::BadSignature);
+        }
+        let checkpoint = || Verdict {
+            checkpoint: proof.checkpoint().to_owned(),
+            head,
+        };
+        Ok(seen.is_none().then(checkpoint))
+    }
+
+    fn check_quorum<'a>(
+        &self,
+        statement: &Statement,
+        signers: impl Iterator<Item = &'a str>,
+    ) -> Result<(), VerifyError> {
+        let Some(quorum) = self.registry.quorum(&statement.topic) else {
+            return Ok(());
+        };
+        let (needed, present) = (quorum.threshold(), quorum.count(signers));
+        if present < needed {
+            return Err(VerifyError::TooFewSigners { needed, present });
+        }
+        Ok(())
     }
 
     fn check_skew(&self, stated: Timestamp, now: Timestamp) -> Result<(), VerifyError> {
@@ -232,7 +332,10 @@ struct FoundSigner<'a> {
 }
 
 /// As many frames as were signed, each with its digest, the first being the topic.
-fn check_frames(statement: &Statement, frames: &[impl AsRef<[u8]>]) -> Result<(), VerifyError> {
+pub(crate) fn check_frames(
+    statement: &Statement,
+    frames: &[impl AsRef<[u8]>],
+) -> Result<(), VerifyError> {
     if frames.len() != statement.frames.len() {
         return Err(VerifyError::FrameCount {
             signed: statement.frames.len(),
@@ -288,6 +391,14 @@ pub enum VerifyError {
     /// `bad-signature`: the statement is not what the key signed.
     #[error("the signature does not fit the statement: it was altered or forged")]
     BadSignature,
+    /// `too-few-signers`: the topic asks for more of those whom its rule names.
+    #[error("the topic needs {needed} signers of those that its rule names, but {present} signed")]
+    TooFewSigners {
+        /// How many the rule asks for.
+        needed: usize,
+        /// How many of those that it names have signed.
+        present: usize,
+    },
     /// `digest-mismatch`: frames were added or taken away.
     #[error("the message has {present} frames, but {signed} were signed")]
     FrameCount {
@@ -327,6 +438,7 @@ impl VerifyError {
             Self::UnknownKey { .. } | Self::NotTheSignersKey => "unknown-key",
             Self::KeyNotYetValid | Self::KeyExpired => "key-expired",
             Self::BadSignature => "bad-signature",
+            Self::TooFewSigners { .. } => "too-few-signers",
             Self::FrameCount { .. } | Self::DigestMismatch { .. } => "digest-mismatch",
             Self::TopicDenied => "topic-denied",
             Self::WrongAudience => "wrong-audience",

@@ -3,9 +3,10 @@
 
 use std::sync::LazyLock;
 
-use curvelink_envelope::export::pae;
+use curvelink_envelope::export::{pae, tlog_proof};
 use curvelink_envelope::{
-    Identity, Progress, Registry, Signer, SigningKey, Statement, Timestamp, Trailer, Verifier, Via,
+    About, BatchSigner, Identity, Progress, Registry, Signer, SigningKey, Statement, Timestamp,
+    Trailer, Verifier, Via,
 };
 use ed25519_dalek::Signer as _;
 
@@ -19,6 +20,9 @@ const INSIDER: (&str, [u8; 32]) = ("insider", [2; 32]);
 /// A message of each, the trailer last.
 static MESSAGES: LazyLock<[Vec<Vec<u8>>; 2]> =
     LazyLock::new(|| [signed(&HONEST), signed(&INSIDER)]);
+
+/// One of three that the honest sender signed by the batch.
+static BATCHED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(batched);
 
 static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
     let identity = |(name, seed): (&str, [u8; 32])| {
@@ -48,6 +52,19 @@ fn signed((name, seed): &(&str, [u8; 32])) -> Vec<Vec<u8>> {
     message
 }
 
+fn batched() -> Vec<Vec<u8>> {
+    let key = SigningKey::from_seed(&HONEST.1);
+    let signer = Signer::start(key, HONEST.0, AUDIENCE, Progress::default(), now());
+    let mut batch = BatchSigner::new(signer.expect("a good name"));
+    let message = vec![format!("{}/topic", HONEST.0).into_bytes(), b"{}".to_vec()];
+    for _ in 0..3 {
+        let about = About::new("application/json");
+        batch.push(&message, &about, now()).expect("room");
+    }
+    let trailer = batch.seal().expect("signs").swap_remove(1);
+    [message, vec![trailer]].concat()
+}
+
 pub(super) fn run(data: &[u8]) {
     let mut input = Input::new(data);
     match input.below(3) {
@@ -69,7 +86,11 @@ fn read(octets: &[u8]) {
             .iter()
             .map(|signature| (*signature.key().as_octets(), *signature.as_octets()))
             .collect();
-        assert_eq!(written(trailer.statement_octets(), &signatures), octets);
+        let proof = tlog_proof(&trailer);
+        assert_eq!(
+            written(trailer.statement_octets(), &signatures, proof),
+            octets
+        );
         let _as_it_may_be = trailer.statement();
     }
     let _as_it_may_be = Statement::parse(octets);
@@ -83,8 +104,9 @@ fn read(octets: &[u8]) {
 }
 
 /// The octets of a trailer, as the format says.
-fn written(statement: &[u8], signatures: &[([u8; 32], [u8; 64])]) -> Vec<u8> {
-    let mut octets = b"CLE1\x01\x01".to_vec();
+fn written(statement: &[u8], signatures: &[([u8; 32], [u8; 64])], proof: Option<&str>) -> Vec<u8> {
+    let mut octets = b"CLE1".to_vec();
+    octets.extend([if proof.is_some() { 2 } else { 1 }, 1]);
     octets.extend((signatures.len() as u16).to_be_bytes());
     octets.extend((statement.len() as u32).to_be_bytes());
     octets.extend(statement);
@@ -94,12 +116,16 @@ fn written(statement: &[u8], signatures: &[([u8; 32], [u8; 64])]) -> Vec<u8> {
         octets.extend([0, 64]);
         octets.extend(signature);
     }
+    if let Some(proof) = proof {
+        octets.extend((proof.len() as u32).to_be_bytes());
+        octets.extend(proof.as_bytes());
+    }
     octets
 }
 
 /// A good message passes, and whatever else is made of it does not.
 fn changed(input: &mut Input<'_>) {
-    let good = &MESSAGES[0];
+    let good = [&MESSAGES[0], &*BATCHED][input.below(2)];
     let mut message = good.clone();
     while !input.is_empty() && !message.is_empty() {
         let choice = input.octet();
@@ -134,14 +160,14 @@ fn stated(input: &mut Input<'_>) {
     }
     let key = ed25519_dalek::SigningKey::from_bytes(&INSIDER.1);
     let id = *trailer.signatures()[0].key().as_octets();
-    let Ok(unsigned) = Trailer::parse(&written(&statement, &[(id, [0; 64])])) else {
+    let Ok(unsigned) = Trailer::parse(&written(&statement, &[(id, [0; 64])], None)) else {
         return;
     };
     let signature = key.sign(&pae(&unsigned)).to_bytes();
     let message = [
         good[0].clone(),
         good[1].clone(),
-        written(&statement, &[(id, signature)]),
+        written(&statement, &[(id, signature)], None),
     ];
     let mut verifier = VERIFIER.clone();
     let Ok(verified) = verifier.verify_at(&message, Via::Identity(INSIDER.0), now()) else {

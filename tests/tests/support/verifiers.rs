@@ -44,7 +44,7 @@ pub(crate) fn openssl(trailers: &[Trailer], key: &VerifyingKey) -> Verdicts {
 pub(crate) fn securesystemslib(trailers: &[Trailer], key: &VerifyingKey, named: &str) -> Verdicts {
     let mut command = Command::new(python::environment()?);
     command.arg(script("python/verify_dsse.py"));
-    let envelopes = trailers.iter().map(export::dsse_json).collect();
+    let envelopes = trailers.iter().filter_map(export::dsse_json).collect();
     Ok(ask(command, key, named, envelopes))
 }
 
@@ -54,7 +54,10 @@ pub(crate) fn sigstore(trailers: &[Trailer], key: &VerifyingKey, named: &str) ->
     command
         .current_dir(node::environment()?)
         .arg(script("node/verify_bundle.cjs"));
-    let bundles = trailers.iter().map(export::sigstore_bundle_json).collect();
+    let bundles = trailers
+        .iter()
+        .filter_map(export::sigstore_bundle_json)
+        .collect();
     Ok(ask(command, key, named, bundles))
 }
 

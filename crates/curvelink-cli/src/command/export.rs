@@ -10,6 +10,8 @@ use curvelink_envelope::{Trailer, export, file};
 use crate::args::evidence::{ExportArgs, ExportForm};
 use crate::exit::{Exit, OrExit};
 
+const BY_THE_BATCH: &str = "the message was signed by the batch: it has no signature of its own";
+
 /// Wraps the signature that the message has; whether it holds is for `verify` to say, and for the
 /// program that the export is for.
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<()> {
@@ -20,14 +22,17 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<()> {
         .with_context(|| args.file.display().to_string())
         .or_exit(Exit::Damaged)?;
     match args.form {
-        ExportForm::Dsse => write(&args.out, export::dsse_json(&trailer).as_bytes()),
-        ExportForm::Sigstore => write(&args.out, export::sigstore_bundle_json(&trailer).as_bytes()),
+        ExportForm::Dsse => {
+            let envelope = export::dsse_json(&trailer).context(BY_THE_BATCH)?;
+            write(&args.out, envelope.as_bytes())
+        }
+        ExportForm::Sigstore => {
+            let bundle = export::sigstore_bundle_json(&trailer).context(BY_THE_BATCH)?;
+            write(&args.out, bundle.as_bytes())
+        }
         ExportForm::Pae => {
             write(&ending(&args.out, ".pae"), &export::pae(&trailer))?;
-            let signature = trailer
-                .signatures()
-                .first()
-                .context("the message has no signature")?;
+            let signature = trailer.signatures().first().context(BY_THE_BATCH)?;
             write(&ending(&args.out, ".sig"), signature.as_octets())
         }
     }

@@ -3,6 +3,8 @@
 use super::*;
 use crate::keys::SigningKey;
 use crate::progress::Progress;
+use crate::quorum::Quorum;
+use crate::registry::RegistryError;
 use crate::replay::tests::full;
 use crate::sign::Signer;
 
@@ -91,7 +93,7 @@ fn a_message_without_an_envelope_is_malformed() {
     let refusal = verdict(&[message.clone(), vec![vec![]]].concat()).expect_err("refused");
     assert_eq!(refusal.code(), "malformed-envelope");
     let mut batch = message;
-    batch[2][4] = 2;
+    batch[2][4] = 3;
     assert_eq!(
         verdict(&batch).expect_err("refused").code(),
         "unsupported-kind"
@@ -354,6 +356,129 @@ fn every_signature_counts_and_one_must_be_the_signers() {
     assert_eq!(verdict(&with_bad), Err(VerifyError::BadSignature));
 }
 
+/// `message` with `seeds` as further signers.
+fn countersigned(message: &[Vec<u8>], seeds: &[u8]) -> Vec<Vec<u8>> {
+    seeds.iter().fold(message.to_vec(), |mut message, seed| {
+        message[2] = Trailer::countersign(&message, &key(*seed)).expect("signs");
+        message
+    })
+}
+
+fn with_quorums(quorums: Vec<Quorum>) -> Result<Verifier, RegistryError> {
+    let registry = verifier().registry.with_quorums(quorums)?;
+    Ok(Verifier::new(registry, ["hub"]))
+}
+
+#[test]
+fn a_topic_under_a_rule_needs_as_many_of_its_signers() {
+    let two = Quorum::new("findings/", 2, ["scanner", "other"]);
+    let verifier = with_quorums(vec![two]).expect("sound");
+    let verdict = |message: &[Vec<u8>]| verifier.verify_at_rest(message).err();
+    let too_few = VerifyError::TooFewSigners {
+        needed: 2,
+        present: 1,
+    };
+    assert_eq!(too_few.code(), "too-few-signers");
+    let message = good();
+    assert_eq!(verdict(&message), Some(too_few.clone()));
+    // A second key of the same identity is not a second signer.
+    assert_eq!(verdict(&countersigned(&message, &[2])), Some(too_few));
+    assert_eq!(verdict(&countersigned(&message, &[3])), None);
+    assert_eq!(verdict(&countersigned(&message, &[2, 3])), None);
+    let stranger = countersigned(&message, &[3, 9]);
+    assert_eq!(
+        verdict(&stranger).map(|refusal| refusal.code()),
+        Some("unknown-key")
+    );
+    let mut altered = countersigned(&message, &[3]);
+    altered[1][0] ^= 1;
+    assert_eq!(
+        verdict(&altered),
+        Some(VerifyError::DigestMismatch { frame: 1 })
+    );
+}
+
+#[test]
+fn the_rule_with_the_longest_prefix_decides_and_its_names_alone_count() {
+    let rules = vec![
+        Quorum::new("", 2, ["scanner", "other"]),
+        Quorum::new("findings/", 1, ["other"]),
+        Quorum::new("findings/b", 2, ["scanner", "other"]),
+    ];
+    let verifier = with_quorums(rules).expect("sound");
+    let verdict = |topic: &str, others: &[u8]| {
+        let message = signed_at(&mut signer(1, "scanner", "hub"), topic, NOW);
+        verifier
+            .verify_at_rest(&countersigned(&message, others))
+            .is_ok()
+    };
+    assert!(
+        !verdict("findings/a", &[]),
+        "its signer is not of those named"
+    );
+    assert!(verdict("findings/a", &[3]));
+    assert!(!verdict("findings/b", &[]));
+    assert!(verdict("findings/b", &[3]));
+}
+
+#[test]
+fn rules_on_signers_that_cannot_be_met_are_refused() {
+    let refusal = |rules| with_quorums(rules).expect_err("refused");
+    let rule = |threshold, names: &[&str]| Quorum::new("t/", threshold, names.iter().copied());
+    let prefix = || "t/".to_owned();
+    let threshold = RegistryError::Threshold { prefix: prefix() };
+    assert_eq!(refusal(vec![rule(0, &["scanner"])]), threshold);
+    assert_eq!(refusal(vec![rule(2, &["scanner", "scanner"])]), threshold);
+    let unknown = RegistryError::UnknownSigner { prefix: prefix() };
+    assert_eq!(refusal(vec![rule(1, &["scanner", "Other"])]), unknown);
+    let twice = vec![rule(1, &["scanner"]), rule(2, &["scanner", "other"])];
+    assert_eq!(
+        refusal(twice),
+        RegistryError::RepeatedQuorum { prefix: prefix() }
+    );
+}
+
+#[test]
+fn a_second_signer_signs_what_it_sees_and_once() {
+    let message = good();
+    let refusal = |message: &[Vec<u8>], seed| Trailer::countersign(message, &key(seed)).err();
+    assert_eq!(refusal(&message, 1), Some(Malformed::RepeatedKey.into()));
+    let mut altered = message.clone();
+    altered[1][0] ^= 1;
+    assert_eq!(
+        refusal(&altered, 3),
+        Some(VerifyError::DigestMismatch { frame: 1 })
+    );
+    altered.remove(1);
+    assert_eq!(
+        refusal(&altered, 3),
+        Some(VerifyError::FrameCount {
+            signed: 2,
+            present: 1
+        })
+    );
+    assert_eq!(refusal(&message[..2], 3), Some(Malformed::NoTrailer.into()));
+    let full = countersigned(&message, &(20..35).collect::<Vec<_>>());
+    assert_eq!(refusal(&full, 3), Some(Malformed::SignatureCount.into()));
+}
+
+#[test]
+fn an_answer_names_its_request_and_a_trace_comes_along() {
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let about = crate::About::new("text/plain")
+        .in_reply_to([5; 32])
+        .traceparent(trace);
+    let frames = [b"findings/a".to_vec()];
+    let trailer = signer(1, "scanner", "hub")
+        .sign_with(&frames, &about, at(NOW))
+        .expect("signs");
+    let verified = verdict(&[frames[0].clone(), trailer]).expect("passes");
+    assert!(verified.answers(&[5; 32]) && !verified.answers(&[6; 32]));
+    assert_eq!(verified.statement.traceparent.as_deref(), Some(trace));
+    let plain = verdict(&good()).expect("passes");
+    assert!(!plain.answers(&[5; 32]));
+}
+
 #[test]
 fn a_topic_too_many_in_one_epoch_is_malformed() {
     let key = key(1).verifying_key().id();
@@ -371,7 +496,8 @@ fn a_topic_too_many_in_one_epoch_is_malformed() {
 #[test]
 fn the_checks_speak_in_their_order() {
     let sent = signed_at(&mut signer(1, "scanner", "hub"), "findings/a", NOW);
-    let mut verifier = verifier();
+    let rule = Quorum::new("remediate/", 2, ["scanner", "other"]);
+    let mut verifier = with_quorums(vec![rule]).expect("sound");
     assert!(verifier.verify_at(&sent, SCANNER, at(NOW)).is_ok());
     let mut verdict = |message: &[Vec<u8>], ms| {
         verifier
@@ -405,11 +531,15 @@ fn the_checks_speak_in_their_order() {
     );
     assert_eq!(
         verdict(&restated(&worst, &in_time, &[2]), late),
+        "too-few-signers"
+    );
+    assert_eq!(
+        verdict(&restated(&worst, &in_time, &[2, 3]), late),
         "digest-mismatch"
     );
     worst[1] = b"body".to_vec();
     assert_eq!(
-        verdict(&restated(&worst, &in_time, &[2]), late),
+        verdict(&restated(&worst, &in_time, &[2, 3]), late),
         "topic-denied"
     );
     worst[0] = b"findings/a".to_vec();
