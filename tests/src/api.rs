@@ -5,7 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that programs use.
-const CRATES: &[&str] = &["curvelink", "curvelink-proto", "curvelink-zap"];
+const CRATES: &[&str] = &[
+    "curvelink",
+    "curvelink-proto",
+    "curvelink-zap",
+    "curvelink-audit",
+];
 
 /// Enums that a macro makes, each variant on a line of its own.
 const MADE: &[(&str, &str)] = &[("reasons! {", "Reason"), ("socket_types! {", "SocketType")];

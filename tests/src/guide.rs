@@ -27,6 +27,7 @@ pages! {
     links = "links.md",
     endpoints = "endpoints.md",
     around = "around.md",
+    siem = "siem.md",
     questions = "questions.md",
     coming_from = "coming-from.md",
 }

@@ -9,5 +9,6 @@ mod record;
 mod time;
 
 pub use self::clock::{Clock, SystemClock};
+pub use self::format::Format;
 pub use self::record::{Origin, Record, RecordError, Value};
 pub use self::time::{InvalidTime, Time};
