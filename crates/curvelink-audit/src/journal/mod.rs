@@ -1,6 +1,414 @@
-//! The journal.
+//! The journal: entries on disk, in an order that nobody can change afterwards without being
+//! noticed.
+//!
+//! [`Journal`] hands entries to one thread, which writes them in groups ([`log`]). What a crash
+//! left is looked at in [`recover`]; everything that the folder holds stands in `docs/audit.md`.
 
-mod checkpoints;
+pub(crate) mod checkpoints;
 mod crc32c;
-mod files;
-mod wal;
+pub(crate) mod encrypt;
+mod epoch;
+pub(crate) mod error;
+pub(crate) mod files;
+pub(crate) mod layout;
+mod log;
+pub(crate) mod notice;
+mod prune;
+mod receipt;
+pub(crate) mod recover;
+mod seal;
+mod settings;
+pub(crate) mod tiles;
+pub(crate) mod wal;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use curvelink_tlog::Note;
+
+pub use self::encrypt::{InvalidRecipient, Recipient, RecipientKey};
+pub use self::error::{AppendError, Damage, JournalError, KeyProblem};
+pub use self::receipt::Receipt;
+pub use self::settings::{Durability, JournalSettings, OnFailure};
+
+use self::error::About;
+use self::log::Log;
+use self::notice::{Notice, Stamp, is_reserved};
+use self::receipt::{Promise, pair};
+use crate::{Clock, Record, SystemClock};
+
+/// Octets of entries that may wait for the writer.
+const MAX_QUEUE: usize = 16 << 20;
+
+/// An open journal: the one writer of its folder.
+///
+/// Entries are written by a thread of its own, in groups: while one group goes to the disk, the
+/// next gathers. Dropping the journal writes and seals what was appended; [`close`](Self::close)
+/// also tells how that went.
+#[derive(Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    stamp: Stamp,
+    on_failure: OnFailure,
+    queue: usize,
+}
+
+impl Journal {
+    /// Makes a journal in a folder that is not there yet or empty, and the key of its first epoch
+    /// in a file outside of it. Returns the anchor: the public key that every verification begins
+    /// with, to be kept elsewhere.
+    ///
+    /// `origin` names the log, for ever: a host name and a path, without spaces and plus signs.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`]; nothing that stood there is overwritten.
+    pub fn create(
+        folder: &Path,
+        key_file: &Path,
+        origin: &str,
+        settings: JournalSettings,
+    ) -> Result<String, JournalError> {
+        Log::create(
+            folder,
+            key_file,
+            origin,
+            settings,
+            Arc::new(SystemClock::default()),
+        )
+    }
+
+    /// Opens a journal to go on with it, after a look at what the last run left: octets that a
+    /// crash left half-written are put aside in a file and recorded. The key of the last run's
+    /// epoch is replaced.
+    ///
+    /// Reads the newest 65,536 entries and looks whether all files are there; the whole is for
+    /// [`verify`](crate::verify()).
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Damaged`] with the index when what was signed is not as it was;
+    /// [`JournalError::InUse`] while another program has the journal.
+    pub fn open(
+        folder: &Path,
+        key_file: &Path,
+        settings: JournalSettings,
+    ) -> Result<Self, JournalError> {
+        Self::open_with(folder, key_file, settings, Arc::new(SystemClock::default()))
+    }
+
+    /// As [`open`](Self::open), by another clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        folder: &Path,
+        key_file: &Path,
+        settings: JournalSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, JournalError> {
+        let (on_failure, queue) = (settings.on_failure, settings.queue);
+        let log = Log::open(folder, key_file, settings, clock)?;
+        let stamp = log.stamp.clone();
+        let shared = Arc::new(Shared::default());
+        shared.lock().status = Status::of(&log);
+        let name = "curvelink-journal".to_owned();
+        let ours = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name(name)
+            .spawn(move || run(&ours, log));
+        Ok(Self {
+            shared,
+            thread: Some(thread.about(".")?),
+            stamp,
+            on_failure,
+            queue,
+        })
+    }
+
+    /// Appends a record; never blocks. A record of nobody gets the journal's origin and the next
+    /// number, so that one that was lost leaves a hole in the numbers.
+    ///
+    /// Of a record that is too long, its digest is kept (see [`Record::abridged`]).
+    pub fn append(&self, record: Record) -> Receipt {
+        if is_reserved(&record) {
+            let (promise, receipt) = pair();
+            promise.keep(Err(AppendError::Reserved));
+            return receipt;
+        }
+        self.push(self.stamp.entry(record))
+    }
+
+    fn push(&self, entry: Vec<u8>) -> Receipt {
+        let (promise, receipt) = pair();
+        let refused = {
+            let mut queue = self.shared.lock();
+            if queue.is_closed {
+                Some(AppendError::Closed)
+            } else if queue.jobs.len() >= self.queue || queue.octets + entry.len() > MAX_QUEUE {
+                queue.lost += 1;
+                queue.status.lost += 1;
+                Some(AppendError::Busy)
+            } else {
+                queue.octets += entry.len();
+                queue.jobs.push_back(Job::Entry(entry, promise));
+                self.shared.work.notify_one();
+                return receipt;
+            }
+        };
+        // After the lock: an outcome may wake somebody.
+        if let Some(error) = refused {
+            promise.keep(Err(error));
+        }
+        receipt
+    }
+
+    /// Whether an admission that cannot be recorded is refused.
+    #[must_use]
+    pub const fn on_failure(&self) -> OnFailure {
+        self.on_failure
+    }
+
+    /// How the journal does.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.lock().status.clone()
+    }
+
+    /// Writes what was appended before and signs a checkpoint of it; blocks until that is done.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] where it could not be written.
+    pub fn seal(&self) -> Result<(), JournalError> {
+        self.call(Log::seal)
+    }
+
+    /// Keeps a checkpoint with the cosignatures of witnesses, as `checkpoint.witnessed`, if enough
+    /// of those that count have signed it. Tells whether they have.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Range`] for a checkpoint of another log, [`JournalError::Io`].
+    pub fn keep_witnessed(&self, note: &Note) -> Result<bool, JournalError> {
+        let note = note.clone();
+        self.call(move |log| log.keep_witnessed(&note))
+    }
+
+    /// Runs something on the journal's thread, after what was appended before.
+    fn call<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut Log) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        {
+            let mut queue = self.shared.lock();
+            if queue.is_closed {
+                return Err(JournalError::Closed);
+            }
+            queue.jobs.push_back(Job::Call(Box::new(move |log| {
+                // Whoever asked may have gone.
+                let _ = answer.send(call(log));
+            })));
+            self.shared.work.notify_one();
+        }
+        answered.recv().map_err(|_| JournalError::Closed)?
+    }
+
+    /// Writes and seals everything that was appended, and lets go of the folder.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] where it could not be sealed; what was acknowledged is in the write-ahead
+    /// file then, and sealed when the journal is opened again.
+    pub fn close(mut self) -> Result<(), JournalError> {
+        let sealed = self.seal();
+        self.stop();
+        sealed
+    }
+
+    fn stop(&mut self) {
+        self.shared.lock().is_closed = true;
+        self.shared.work.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been told by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// How a journal does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Entries in it.
+    pub size: u64,
+    /// Entries that the newest checkpoint covers.
+    pub sealed: u64,
+    /// Entries that could not be written since it was opened.
+    pub lost: u64,
+    /// The epoch whose key signs.
+    pub epoch: u64,
+    /// What stands in the way of writing or sealing, if anything does.
+    pub problem: Option<String>,
+    /// The newest checkpoint: a signed note, for whoever keeps it elsewhere.
+    pub checkpoint: String,
+    /// Entries that the newest checkpoint covers which enough witnesses have signed.
+    pub witnessed: u64,
+}
+
+impl Status {
+    fn of(log: &Log) -> Self {
+        Self {
+            size: log.size(),
+            sealed: log.sealed,
+            lost: 0,
+            epoch: log.key.epoch(),
+            problem: None,
+            checkpoint: log.note.clone(),
+            witnessed: log.witnessed,
+        }
+    }
+}
+
+/// What the journal and its thread share.
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    work: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    octets: usize,
+    /// Entries that were not written and that no entry tells of yet.
+    lost: u64,
+    is_closed: bool,
+    status: Status,
+}
+
+enum Job {
+    Entry(Vec<u8>, Promise),
+    Call(Box<dyn FnOnce(&mut Log) + Send>),
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Entry(..) => "Entry",
+            Self::Call(_) => "Call",
+        })
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Each change of the queue is whole before anything can panic.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that waits, at the latest after this time; `None` when the journal is closed.
+    fn take(&self, longest: Duration) -> Option<VecDeque<Job>> {
+        let mut queue = self.lock();
+        if queue.jobs.is_empty() && !queue.is_closed {
+            let waited = self.work.wait_timeout(queue, longest);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if queue.jobs.is_empty() && queue.is_closed {
+            return None;
+        }
+        queue.octets = 0;
+        Some(std::mem::take(&mut queue.jobs))
+    }
+}
+
+/// The journal's thread.
+fn run(shared: &Shared, mut log: Log) {
+    let mut longest = log.idle_time();
+    while let Some(jobs) = shared.take(longest) {
+        let unwritten = work(shared, &mut log, jobs);
+        let ticked = log.tick();
+        let problem = match (unwritten, ticked) {
+            (Some(error), _) => Some(error.to_string()),
+            (None, Err(error)) => Some(error.to_string()),
+            (None, Ok(())) => log.is_broken.then(|| AppendError::Broken.to_string()),
+        };
+        let mut queue = shared.lock();
+        let lost = queue.status.lost;
+        queue.status = Status {
+            lost,
+            problem,
+            ..Status::of(&log)
+        };
+        drop(queue);
+        // What failed is tried again after a while and not at once.
+        longest = log.idle_time().max(Duration::from_millis(1));
+    }
+    // Where it fails, the write-ahead file still has what was acknowledged.
+    if log.sealed < log.size() {
+        let _ = log.seal();
+    }
+}
+
+/// Does what waited, in order: neighbouring entries as one group.
+fn work(shared: &Shared, log: &mut Log, jobs: VecDeque<Job>) -> Option<AppendError> {
+    let mut problem = None;
+    let (mut entries, mut promises) = (Vec::new(), Vec::new());
+    for job in jobs {
+        match job {
+            Job::Entry(entry, promise) => {
+                entries.push(entry);
+                promises.push(promise);
+            }
+            Job::Call(call) => {
+                problem = write(shared, log, &mut entries, &mut promises).or(problem);
+                call(log);
+            }
+        }
+    }
+    write(shared, log, &mut entries, &mut promises).or(problem)
+}
+
+fn write(
+    shared: &Shared,
+    log: &mut Log,
+    entries: &mut Vec<Vec<u8>>,
+    promises: &mut Vec<Promise>,
+) -> Option<AppendError> {
+    let lost = shared.lock().lost;
+    if entries.is_empty() {
+        return None;
+    }
+    // How many were lost is the first that is written once something is.
+    let told = match lost {
+        0 => Ok(0),
+        lost => log.note(Notice::Lost { lost }),
+    };
+    if told.is_ok() {
+        shared.lock().lost -= lost;
+    }
+    let written = told.and_then(|_| log.write(entries));
+    if written.is_err() {
+        let mut queue = shared.lock();
+        queue.lost += promises.len() as u64;
+        queue.status.lost += promises.len() as u64;
+    }
+    entries.clear();
+    for (at, promise) in promises.drain(..).enumerate() {
+        promise.keep(written.map(|first| first + at as u64));
+    }
+    written.err()
+}

@@ -100,11 +100,6 @@ impl Wal {
         Ok(())
     }
 
-    /// Whether everything in it has reached the disk.
-    pub(crate) const fn is_synced(&self) -> bool {
-        self.is_synced
-    }
-
     /// Empties it: what it held is sealed.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
         self.cut(0)?;
@@ -247,7 +242,6 @@ mod tests {
         let path = folder.path().join("wal");
         let mut wal = Wal::open(&path, 0)?;
         wal.append(7, [&b"one"[..], b"two"].into_iter()).unwrap();
-        assert!(!wal.is_synced());
         wal.sync()?;
         wal.append(9, [&b"three"[..]].into_iter()).unwrap();
         assert_eq!(fs::read(&path)?, three());

@@ -1,0 +1,300 @@
+//! A journal in its ordinary course: written, closed, opened, verified, proven, pruned.
+
+mod common;
+
+use std::fs;
+use std::time::Duration;
+
+use curvelink_audit::{
+    AppendError, Durability, Journal, JournalError, KeyProblem, Outcome, Record, Rule, Verdict,
+    verify,
+};
+use curvelink_proto::{EventId, SecurityEvent};
+use curvelink_tlog::leaf_hash;
+
+use common::{ORIGIN, Place, TestClock, append, record, settings};
+
+#[test]
+fn what_is_appended_is_there_in_order_and_verified() {
+    let place = Place::new();
+    let journal = place.open(settings()).unwrap();
+    let first = journal.append(record(0)).wait().unwrap();
+    append(&journal, 700);
+    journal.close().unwrap();
+
+    let report = place.verify();
+    assert_eq!(report.verdict, Verdict::Sound, "{:?}", report.checks);
+    assert_eq!((report.epochs, report.tail, report.lost), (2, 0, 0));
+    let reader = place.reader();
+    assert_eq!(reader.range(), 0..first + 701);
+    let entries = reader.entries(first + 1..u64::MAX);
+    for (number, entry) in entries.enumerate() {
+        let entry = entry.unwrap();
+        let read = Record::from_json(&entry.octets).unwrap();
+        let topic = format!("topic {number}");
+        assert_eq!(read.field("topic").unwrap().as_text(), Some(&topic[..]));
+        assert_eq!(read.origin().host(), "hub.example");
+    }
+}
+
+#[test]
+fn each_run_goes_on_where_the_last_ended_with_a_key_of_its_own() {
+    let place = Place::new();
+    for _ in 0..4 {
+        place.fill(100);
+    }
+    let report = place.verify();
+    assert_eq!(report.verdict, Verdict::Sound, "{:?}", report.checks);
+    assert_eq!((report.epochs, report.size), (5, 1 + 4 * 101));
+    let keys = fs::read_dir(place.folder.path()).unwrap().count();
+    assert_eq!(keys, 2, "the journal and one key");
+}
+
+#[test]
+fn another_anchor_verifies_nothing() {
+    let (place, other) = (Place::new(), Place::new());
+    place.fill(3);
+    let report = verify(&place.audit(), &other.options(), &mut ()).unwrap();
+    assert_eq!(report.verdict, Verdict::Bad);
+    assert_eq!(report.problem().unwrap().0, Rule::Chain);
+}
+
+#[test]
+fn one_writer_has_the_journal() {
+    let place = Place::new();
+    let journal = place.open(settings()).unwrap();
+    assert!(matches!(place.open(settings()), Err(JournalError::InUse)));
+    journal.close().unwrap();
+    place.open(settings()).unwrap();
+}
+
+#[test]
+fn a_journal_is_made_once_and_its_key_stands_outside() {
+    let place = Place::new();
+    let again = |key| Journal::create(&place.audit(), key, ORIGIN, settings());
+    assert!(matches!(again(&place.key()), Err(JournalError::NotEmpty)));
+    let inside = Journal::open(&place.audit(), &place.file("epoch.key"), settings());
+    let error = inside.unwrap_err();
+    assert!(
+        matches!(error, JournalError::Key(KeyProblem::Inside)),
+        "{error}"
+    );
+    let other = Place::new();
+    let foreign = Journal::open(&place.audit(), &other.key(), settings());
+    let error = foreign.unwrap_err();
+    assert!(
+        matches!(error, JournalError::Key(KeyProblem::Other)),
+        "{error}"
+    );
+    let folder = place.folder.path().join("empty");
+    let missing = Journal::open(&folder, &place.key(), settings());
+    assert!(matches!(missing, Err(JournalError::Missing)));
+    let origin = Journal::create(
+        &folder,
+        &folder.with_extension("key"),
+        "two words",
+        settings(),
+    );
+    assert!(matches!(origin, Err(JournalError::Origin)));
+}
+
+#[test]
+fn only_the_journal_writes_of_itself() {
+    let place = Place::new();
+    let journal = place.open(settings()).unwrap();
+    let mut event = SecurityEvent::new(EventId::Journal, std::time::UNIX_EPOCH);
+    event.action = Some("epoch");
+    let refused = journal.append(Record::from(&event)).wait();
+    assert_eq!(refused, Err(AppendError::Reserved));
+}
+
+#[test]
+fn a_record_that_is_too_long_is_kept_as_its_digest() {
+    let place = Place::new();
+    let journal = place.open(settings()).unwrap();
+    let mut event = SecurityEvent::new(EventId::NotSaved, std::time::UNIX_EPOCH);
+    event.detail("error", "x".repeat(70_000));
+    let index = journal.append(Record::from(&event)).wait().unwrap();
+    journal.close().unwrap();
+    let entry = place
+        .reader()
+        .entries(index..index + 1)
+        .next()
+        .unwrap()
+        .unwrap();
+    let read = Record::from_json(&entry.octets).unwrap();
+    assert!(read.field("record_digest").is_some());
+    assert_eq!(place.verify().verdict, Verdict::Sound);
+}
+
+#[test]
+fn each_entry_is_proven_by_a_text_that_stands_alone() {
+    let place = Place::new();
+    place.fill(600);
+    let reader = place.reader();
+    let size = reader.range().end;
+    let epoch = fs::read_to_string(place.file("keys/epoch-000001.vkey")).unwrap();
+    let key = epoch.trim_end().parse().unwrap();
+    for index in [0, 1, 255, 256, 511, size - 1] {
+        let entry = reader.entries(index..index + 1).next().unwrap().unwrap();
+        let proof = reader.prove(index).unwrap().to_string();
+        let proof: curvelink_tlog::TlogProof = proof.parse().unwrap();
+        let leaf = leaf_hash(&entry.octets);
+        assert_eq!(proof.verify(leaf, &key, ORIGIN).unwrap().head.size, size);
+        assert!(proof.verify(leaf_hash(b"another"), &key, ORIGIN).is_err());
+    }
+    assert!(matches!(reader.prove(size), Err(JournalError::Range)));
+}
+
+#[test]
+fn of_two_checkpoints_the_newer_goes_on_from_the_older_or_it_is_told() {
+    let place = Place::new();
+    place.fill(10);
+    let old = place.reader().note().to_owned();
+    let fork = place.copy();
+    place.fill(300);
+    fork.fill(301);
+    let reader = place.reader();
+    let diff = reader.diff(&old, reader.note()).unwrap();
+    assert!(diff.old.head.size < diff.new.head.size && !diff.proof.is_empty());
+    assert!(matches!(
+        reader.diff(reader.note(), &old),
+        Err(JournalError::Range)
+    ));
+    let forked = fork.reader();
+    let error = forked.diff(reader.note(), forked.note()).unwrap_err();
+    assert!(matches!(error, JournalError::Inconsistent), "{error}");
+}
+
+#[test]
+fn what_is_kept_is_proven_after_what_was_before_it_is_gone() {
+    let place = Place::new();
+    (0..3).for_each(|_| place.fill(400));
+    let before = place.reader().note().to_owned();
+    let journal = place.open(settings()).unwrap();
+    for refused in [255, 257, 1 << 40] {
+        assert!(matches!(
+            journal.prune(refused, &mut ()),
+            Err(JournalError::PruneAt)
+        ));
+    }
+    // Interrupted once, and then gone on with.
+    let mut steps = 0;
+    let stopped = journal.prune(768, &mut |_: u64, _: u64| {
+        steps += 1;
+        steps < 2
+    });
+    assert!(matches!(stopped, Err(JournalError::Io { .. })));
+    assert_eq!(place_with_tail(&place), Verdict::Sound);
+    journal.prune(768, &mut ()).unwrap();
+    assert!(matches!(
+        journal.prune(512, &mut ()),
+        Err(JournalError::PruneAt)
+    ));
+    journal.close().unwrap();
+
+    assert!(!place.file("tile/entries/002").exists() && place.file("tile/entries/003").exists());
+    let report = place.verify();
+    assert_eq!(report.verdict, Verdict::Sound, "{:?}", report.checks);
+    assert_eq!(report.first, 768);
+    assert!(report.old_checkpoints > 0);
+    let reader = place.reader();
+    assert!(matches!(reader.prove(767), Err(JournalError::Range)));
+    reader.prove(768).unwrap();
+    reader.diff(&before, reader.note()).unwrap();
+    place.fill(10);
+    assert_eq!(place.verify().verdict, Verdict::Sound);
+}
+
+fn place_with_tail(place: &Place) -> Verdict {
+    let mut options = place.options();
+    options.allow_tail = true;
+    let report = verify(&place.audit(), &options, &mut ()).unwrap();
+    assert!(report.problem().is_none(), "{:?}", report.checks);
+    report.verdict
+}
+
+#[test]
+fn a_clock_that_jumps_hastens_and_delays_nothing() {
+    let place = Place::new();
+    let day = Duration::from_secs(86_400);
+    let clock = TestClock::at(day * 20_000);
+    let journal = place.open_at(settings(), &clock);
+    let signed = |journal: &Journal| journal.status().checkpoint;
+    let before = signed(&journal);
+    for wall in [day * 30_000, day * 10, Duration::ZERO, day * 20_000] {
+        clock.jump(wall);
+        journal.append(record(1)).wait().unwrap();
+        assert_eq!(signed(&journal), before, "nothing is due by a jump");
+    }
+    assert_eq!(journal.status().epoch, 1);
+    clock.pass(Duration::from_secs(2));
+    while signed(&journal) == before {
+        journal.append(record(2)).wait().unwrap();
+    }
+    journal.close().unwrap();
+    assert_eq!(place.verify().verdict, Verdict::Sound);
+}
+
+#[test]
+fn a_clock_that_went_back_and_a_silence_are_told_and_no_more() {
+    for (wall, text) in [(10, "went back"), (1_000_000, "no checkpoint for")] {
+        let place = Place::new();
+        let clock = TestClock::at(Duration::from_secs(4_000_000_000));
+        let journal = place.open_at(settings(), &clock);
+        journal.seal().unwrap();
+        clock.jump(Duration::from_secs(wall));
+        journal.seal().unwrap();
+        clock.jump(Duration::from_secs(4_000_000_000));
+        journal.close().unwrap();
+        let report = place.verify();
+        assert_eq!(report.verdict, Verdict::Sound);
+        let told = report
+            .checks
+            .iter()
+            .find(|check| check.rule == Rule::Heartbeat)
+            .unwrap();
+        let Outcome::Warning(told) = &told.outcome else {
+            panic!("{told}");
+        };
+        assert!(
+            told.contains("no checkpoint for") || told.contains(text),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn an_epoch_ends_by_time_and_by_entries_and_an_idle_one_too() {
+    let place = Place::new();
+    let clock = TestClock::at(Duration::from_secs(4_000_000_000));
+    let mut settings = settings();
+    settings.epoch_entries = 50;
+    settings.durability = Durability::Os;
+    let journal = place.open_at(settings, &clock);
+    assert_eq!(journal.status().epoch, 1);
+    append(&journal, 60);
+    journal.seal().unwrap();
+    append(&journal, 1);
+    assert_eq!(journal.status().epoch, 2);
+    clock.pass(Duration::from_secs(3601));
+    journal.seal().unwrap();
+    journal.seal().unwrap();
+    assert_eq!(journal.status().epoch, 3);
+    journal.close().unwrap();
+    assert_eq!(place.verify().epochs, 4);
+}
+
+#[test]
+fn a_verification_can_be_interrupted() {
+    let place = Place::new();
+    place.fill(10);
+    let stopped = verify(&place.audit(), &place.options(), &mut |_: u64, _: u64| {
+        false
+    });
+    let error = stopped.unwrap_err();
+    assert!(
+        matches!(&error, JournalError::Io { error, .. } if error.kind() == std::io::ErrorKind::Interrupted),
+        "{error}"
+    );
+}
