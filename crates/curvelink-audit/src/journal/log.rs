@@ -23,6 +23,7 @@ use crate::Clock;
 /// Unsealed entries may take so many octets: what seals fail for so long that more came is not
 /// written.
 const MAX_UNSEALED: u64 = 64 << 20;
+const SHORTEST_RETRY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -49,6 +50,8 @@ pub(crate) struct Log {
     pub(super) times: Times,
     /// What the disk did that only opening anew can mend.
     pub(super) is_broken: bool,
+    /// What stood in the way of what was due last.
+    pub(super) problem: Option<String>,
     /// Held as long as the journal is.
     pub(super) _lock: File,
 }
@@ -57,6 +60,8 @@ pub(crate) struct Log {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Times {
     pub(super) seal: Duration,
+    /// Before that, nothing that failed is tried again.
+    pub(super) retry: Duration,
     /// The oldest entry that has not reached the disk.
     pub(super) unsynced: Option<Duration>,
     pub(super) epoch: Duration,
@@ -156,12 +161,23 @@ impl Log {
         Ok(())
     }
 
-    /// Does what is due, and tells how long nothing will be.
-    pub(crate) fn tick(&mut self) -> Result<(), JournalError> {
-        if self.is_broken {
-            return Ok(());
-        }
+    /// Does what is due. What fails is tried again after a while.
+    pub(crate) fn tick(&mut self) {
         let now = self.clock.monotonic();
+        if now < self.times.retry {
+            return;
+        }
+        let done = match self.is_broken {
+            true => Err(self.broken()),
+            false => self.do_due(now),
+        };
+        self.problem = done.err().map(|error| error.to_string());
+        if self.problem.is_some() {
+            self.times.retry = now + self.settings.seal_after.max(SHORTEST_RETRY);
+        }
+    }
+
+    fn do_due(&mut self, now: Duration) -> Result<(), JournalError> {
         if let Durability::Interval(longest) = self.settings.durability
             && self
                 .times
@@ -187,7 +203,8 @@ impl Log {
         {
             due = due.min(since + longest);
         }
-        due.saturating_sub(self.clock.monotonic())
+        due.max(self.times.retry)
+            .saturating_sub(self.clock.monotonic())
     }
 
     fn seal_due(&self) -> Duration {
@@ -210,7 +227,6 @@ impl Log {
     /// Signs a checkpoint of all entries. The order in which files change is what a crash is
     /// recovered by: entries and hashes, the checkpoint, and only then the write-ahead file.
     pub(crate) fn seal(&mut self) -> Result<(), JournalError> {
-        // Tried again after `seal_after` and not at once, whatever happens.
         self.times.seal = self.clock.monotonic();
         self.sync().map_err(|_| self.broken())?;
         self.edge.write(&self.layout)?;

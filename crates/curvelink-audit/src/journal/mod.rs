@@ -335,17 +335,30 @@ impl Shared {
     }
 }
 
+/// Nobody waits for a thread that has ended, however it did.
+struct Ending<'a>(&'a Shared);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let left = {
+            let mut queue = self.0.lock();
+            queue.is_closed = true;
+            std::mem::take(&mut queue.jobs)
+        };
+        // After the lock: promises that are dropped wake whoever waits for them.
+        drop(left);
+    }
+}
+
 /// The journal's thread.
 fn run(shared: &Shared, mut log: Log) {
+    let _ending = Ending(shared);
     let mut longest = log.idle_time();
     while let Some(jobs) = shared.take(longest) {
         let unwritten = work(shared, &mut log, jobs);
-        let ticked = log.tick();
-        let problem = match (unwritten, ticked) {
-            (Some(error), _) => Some(error.to_string()),
-            (None, Err(error)) => Some(error.to_string()),
-            (None, Ok(())) => log.is_broken.then(|| AppendError::Broken.to_string()),
-        };
+        log.tick();
+        let unwritten = unwritten.map(|error| error.to_string());
+        let problem = unwritten.or_else(|| log.problem.clone());
         let mut queue = shared.lock();
         let lost = queue.status.lost;
         queue.status = Status {
@@ -354,8 +367,7 @@ fn run(shared: &Shared, mut log: Log) {
             ..Status::of(&log)
         };
         drop(queue);
-        // What failed is tried again after a while and not at once.
-        longest = log.idle_time().max(Duration::from_millis(1));
+        longest = log.idle_time();
     }
     // Where it fails, the write-ahead file still has what was acknowledged.
     if log.sealed < log.size() {

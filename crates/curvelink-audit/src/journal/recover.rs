@@ -145,11 +145,13 @@ impl Log {
             unsealed_octets: 0,
             times: Times {
                 seal: now,
+                retry: Duration::ZERO,
                 unsynced: None,
                 epoch: now,
                 epoch_size: size,
             },
             is_broken: false,
+            problem: None,
             _lock: lock,
         }
     }

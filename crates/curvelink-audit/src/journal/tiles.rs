@@ -35,7 +35,7 @@ impl<'a> DiskTiles<'a> {
     /// The entries of a bundle, exactly as many as it is wide.
     pub(crate) fn entries(self, index: u64) -> Result<Vec<Vec<u8>>, JournalError> {
         let bundle = Tile::entries(index, self.size).ok_or(JournalError::Range)?;
-        let octets = self.octets(bundle, tile::MAX_BUNDLE as u64)?;
+        let (octets, is_wider) = self.octets(bundle, tile::MAX_BUNDLE as u64)?;
         let wrong = |at: usize, what| {
             let index = index * tile::WIDTH + at as u64;
             JournalError::from(Damage::new(index, &self.relative(bundle), what))
@@ -44,6 +44,9 @@ impl<'a> DiskTiles<'a> {
         for (at, entry) in tile::entries_of(&octets).enumerate() {
             let entry = entry.map_err(|_| wrong(at, "ends within an entry"))?;
             entries.push(entry.to_vec());
+            if is_wider && entries.len() == usize::from(bundle.width()) {
+                break;
+            }
         }
         if entries.len() == usize::from(bundle.width()) {
             Ok(entries)
@@ -60,11 +63,20 @@ impl<'a> DiskTiles<'a> {
         entries.into_iter().nth(at).ok_or(JournalError::Range)
     }
 
-    fn octets(self, tile: Tile, max: u64) -> Result<Vec<u8>, JournalError> {
+    /// The octets of a tile, or of a wider one that has taken its place since the checkpoint was
+    /// read: a journal may be written while it is read.
+    fn octets(self, tile: Tile, max: u64) -> Result<(Vec<u8>, bool), JournalError> {
         let path = self.layout.tile(tile);
         let relative = self.relative(tile);
-        match files::read_bounded(&path, max) {
-            Ok(octets) => Ok(octets),
+        let read = files::read_bounded(&path, max);
+        if read.is_err()
+            && let Some(path) = self.wider(tile)
+            && let Ok(octets) = files::read_bounded(&path, max)
+        {
+            return Ok((octets, true));
+        }
+        match read {
+            Ok(octets) => Ok((octets, false)),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 Err(Damage::new(first_entry(tile), &relative, "is missing").into())
             }
@@ -73,6 +85,20 @@ impl<'a> DiskTiles<'a> {
             }
             Err(error) => Err(error).about(relative),
         }
+    }
+
+    fn wider(self, tile: Tile) -> Option<PathBuf> {
+        let full = self.layout.tile(tile.full());
+        if tile.is_full() || full.exists() {
+            return Some(full).filter(|_| !tile.is_full());
+        }
+        let others = fs::read_dir(self.layout.tile(tile).parent()?).ok()?;
+        let wider = others.filter_map(|other| {
+            let path = other.ok()?.path();
+            let width: u16 = path.file_name()?.to_str()?.parse().ok()?;
+            (width > tile.width()).then_some((width, path))
+        });
+        wider.max().map(|(_, path)| path)
     }
 
     fn relative(self, tile: Tile) -> PathBuf {
@@ -115,6 +141,7 @@ impl<'a> DiskTiles<'a> {
     /// the one that the tile above it says.
     pub(crate) fn check_bundle(self, index: u64) -> Result<(), JournalError> {
         let entries = self.entries(index)?;
+        let bundle = Tile::entries(index, self.size).ok_or(JournalError::Range)?;
         let tile = Tile::hashes(0, index, self.size).ok_or(JournalError::Range)?;
         let hashes = self.tile(tile)?;
         let mut frontier = Frontier::default();
@@ -122,8 +149,8 @@ impl<'a> DiskTiles<'a> {
             let leaf = leaf_hash(entry);
             if leaf != *hash {
                 let index = index * tile::WIDTH + at as u64;
-                let bundle = PathBuf::from(tile.full().to_string().replacen("0", "entries", 1));
-                return Err(Damage::new(index, &bundle, "does not fit its hash").into());
+                let file = self.relative(bundle);
+                return Err(Damage::new(index, &file, "does not fit its hash").into());
             }
             frontier.push(leaf, |_, _, _| {});
         }
@@ -143,8 +170,13 @@ impl TileReader for DiskTiles<'_> {
     type Error = JournalError;
 
     fn tile(&self, tile: Tile) -> Result<Vec<Hash>, JournalError> {
-        let octets = self.octets(tile, tile::WIDTH * HASH)?;
-        let hashes = tile::hashes_of(&octets);
+        let (octets, is_wider) = self.octets(tile, tile::WIDTH * HASH)?;
+        let hashes = tile::hashes_of(&octets).map(|mut hashes| {
+            if is_wider {
+                hashes.truncate(tile.width().into());
+            }
+            hashes
+        });
         let whole = hashes.filter(|hashes| hashes.len() == usize::from(tile.width()));
         let what = "has not the hashes that it should have";
         whole.ok_or_else(|| Damage::new(first_entry(tile), &self.relative(tile), what).into())

@@ -94,18 +94,23 @@ impl<'a> Epochs<'a> {
     }
 
     /// Takes note of an entry: one that names the next key must name that of the next epoch.
-    pub(super) fn see(&mut self, index: u64, entry: &[u8]) -> Result<(), Finding> {
+    pub(super) fn see(
+        &mut self,
+        index: u64,
+        entry: &[u8],
+        notice: Option<&Notice>,
+    ) -> Result<(), Finding> {
         self.pass(index)?;
-        if let Some(Notice::Epoch { epoch, key }) = Notice::read(entry) {
+        if let Some(Notice::Epoch { epoch, key }) = notice {
             let file = Path::new("tile/entries");
-            if epoch != self.epoch + 1 {
+            if *epoch != self.epoch + 1 {
                 return Err(self.bad(index, file, "names the key of an epoch out of turn"));
             }
             let parsed = key.parse::<VerifyingNoteKey>();
             let parsed = parsed.ok().filter(|parsed| parsed.name() == self.origin);
             self.next = Some(Next {
                 key: parsed.ok_or_else(|| self.bad(index, file, "names no key of this log"))?,
-                vkey: key,
+                vkey: key.clone(),
                 at: index + 1,
                 is_signed: false,
             });

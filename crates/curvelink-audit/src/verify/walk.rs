@@ -171,16 +171,17 @@ impl Walk<'_> {
             let entry = self.entries.next();
             let entry = entry.ok_or_else(interrupted)??.octets;
             self.tree.push(&entry)?;
-            self.epochs.see(index, &entry)?;
-            self.see(&entry);
+            let notice = Notice::read(&entry);
+            self.epochs.see(index, &entry, notice.as_ref())?;
+            self.see(&entry, notice);
         }
     }
 
-    fn see(&mut self, entry: &[u8]) {
+    fn see(&mut self, entry: &[u8], notice: Option<Notice>) {
         if is_encrypted(entry) {
             self.report.encrypted += 1;
         }
-        match Notice::read(entry) {
+        match notice {
             Some(Notice::Pruned { index }) => self.pruned = self.pruned.max(index),
             Some(Notice::Lost { lost }) => self.report.lost += lost,
             _ => {}

@@ -1,0 +1,395 @@
+//! What leaves the journal: archives, witnesses, entries for recipients, and admissions that wait
+//! for it.
+
+mod common;
+
+use std::fs;
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::process::Command;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, UNIX_EPOCH};
+
+use curvelink_audit::{
+    Audited, JournalError, OnFailure, RecipientKey, Record, Rule, Verdict, VerifyOptions, Witness,
+    WitnessError, WitnessRequest, verify,
+};
+use curvelink_proto::{
+    BoxFuture, Credentials, MechanismName, PeerAddress, Reason, Rights, ZapHandler, ZapReply,
+    ZapRequest, ZapStatus,
+};
+use curvelink_tlog::{Cosigner, Note, TlogProof, leaf_hash};
+
+use common::{ORIGIN, Place, TestClock, append, record, settings};
+
+fn unpack(archive: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    let status = Command::new("tar")
+        .arg("-xf")
+        .arg(archive)
+        .arg("-C")
+        .arg(to)
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn an_archive_verifies_by_itself_and_says_that_it_is_one() {
+    let place = Place::new();
+    (0..3).for_each(|_| place.fill(300));
+    let reader = place.reader();
+    let size = reader.range().end;
+    for wanted in [0..1, 300..520, 600..u64::MAX] {
+        let archive = place.folder.path().join("part.tar");
+        let mut out = Vec::new();
+        let exported = reader
+            .export(wanted.clone(), true, &mut out, &mut ())
+            .unwrap();
+        fs::write(&archive, out).unwrap();
+        let folder = place.folder.path().join(format!("part-{}", wanted.start));
+        unpack(&archive, &folder);
+        let mut options = place.options();
+        let refused = verify(&folder, &options, &mut ()).unwrap();
+        assert_eq!(refused.verdict, Verdict::Bad, "it must be asked for");
+        options.allow_archive = true;
+        let report = verify(&folder, &options, &mut ()).unwrap();
+        assert_eq!(report.verdict, Verdict::Sound, "{:?}", report.checks);
+        assert!(report.is_archive);
+        assert_eq!(report.first..report.size, exported.range);
+        assert!(report.first <= wanted.start && report.size >= wanted.end.min(size));
+
+        // Each proof in it stands alone: it and the entry and a key are all that it takes.
+        let proofs = fs::read_dir(folder.join("proofs")).unwrap().count() as u64;
+        assert_eq!(proofs, wanted.end.min(size) - wanted.start);
+        let proof = fs::read_to_string(folder.join(format!("proofs/{}.tlog-proof", wanted.start)));
+        let proof: TlogProof = proof.unwrap().parse().unwrap();
+        let entry = reader
+            .entries(wanted.start..wanted.start + 1)
+            .next()
+            .unwrap()
+            .unwrap();
+        let leaf = leaf_hash(&entry.octets);
+        let by_some_key = (0..4).any(|epoch| {
+            let file = if epoch == 0 {
+                "anchor".into()
+            } else {
+                format!("epoch-{epoch:06}")
+            };
+            let key = fs::read_to_string(folder.join(format!("keys/{file}.vkey")));
+            let key = key.ok().and_then(|key| key.trim_end().parse().ok());
+            key.is_some_and(|key| proof.verify(leaf, &key, ORIGIN).is_ok())
+        });
+        assert!(by_some_key);
+
+        let bundle = format!("tile/entries/{:03}", report.first / 256);
+        let path = match folder.join(&bundle) {
+            full if full.exists() => full,
+            _ => fs::read_dir(folder.join(bundle + ".p"))
+                .unwrap()
+                .next()
+                .unwrap()
+                .unwrap()
+                .path(),
+        };
+        let mut octets = fs::read(&path).unwrap();
+        octets[10] ^= 1;
+        fs::write(&path, octets).unwrap();
+        let report = verify(&folder, &options, &mut ()).unwrap();
+        assert_eq!(report.verdict, Verdict::Bad);
+        assert_eq!(report.problem().unwrap().1.index, Some(report.first));
+    }
+    let nothing = reader.export(size..size + 9, false, &mut Vec::new(), &mut ());
+    assert!(matches!(nothing, Err(JournalError::Range)));
+    let stopped = reader.export(0..size, false, &mut Vec::new(), &mut |_: u64, _: u64| false);
+    assert!(matches!(stopped, Err(JournalError::Io { .. })));
+}
+
+fn witness(folder: &Path) -> Witness {
+    let cosigner = Cosigner::from_seed("witness.example", &[3; 32]).unwrap();
+    Witness::open(&folder.join("witness.json"), cosigner).unwrap()
+}
+
+/// As it comes over a socket.
+fn sent(request: &WitnessRequest) -> WitnessRequest {
+    let frames = request.to_frames();
+    let frames: Vec<_> = frames.iter().map(String::as_bytes).collect();
+    WitnessRequest::from_frames(&frames).unwrap()
+}
+
+#[test]
+fn a_witness_signs_what_goes_on_from_what_it_saw_and_nothing_else() {
+    let place = Place::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mut witness = witness(folder.path());
+    let now = UNIX_EPOCH + Duration::from_secs(1_795_305_600);
+    place.fill(5);
+    let request = place.reader().witness_request(0, 0).unwrap();
+    assert_eq!(witness.cosign(&request, now), Err(WitnessError::Unknown));
+    witness.watch(&place.anchor.parse().unwrap()).unwrap();
+    witness.cosign(&sent(&request), now).unwrap();
+    let fork = place.copy();
+
+    // It grows, over several epochs.
+    (0..3).for_each(|_| place.fill(100));
+    let (size, epoch) = witness.known(ORIGIN).unwrap();
+    assert_eq!(
+        witness.cosign(&request, now),
+        Err(WitnessError::Elsewhere { size, epoch })
+    );
+    let request = place.reader().witness_request(size, epoch).unwrap();
+    assert!(!request.certificates.is_empty() && !request.proof.is_empty());
+    for wrong in 0..3 {
+        let mut altered = request.clone();
+        let expected = match wrong {
+            0 => {
+                altered.proof.reverse();
+                WitnessError::Inconsistent
+            }
+            1 => {
+                altered.certificates.remove(0);
+                WitnessError::Certificate
+            }
+            _ => {
+                altered.certificates.clear();
+                WitnessError::Signature
+            }
+        };
+        assert_eq!(witness.cosign(&altered, now), Err(expected));
+    }
+    let line = witness.cosign(&sent(&request), now).unwrap();
+    let mut note: Note = request.checkpoint;
+    note.push(line.parse().unwrap()).unwrap();
+    let cosigner = Cosigner::from_seed("witness.example", &[3; 32]).unwrap();
+    assert_eq!(
+        cosigner.verifying_key().verify(&note).unwrap(),
+        1_795_305_600
+    );
+
+    // A fork of what it saw, a cut-back, and a witness that was started again.
+    drop(witness);
+    let mut witness = self::witness(folder.path());
+    let (size, epoch) = witness.known(ORIGIN).unwrap();
+    assert_eq!(size, place.reader().range().end);
+    let behind = fork.reader().witness_request(0, 0).unwrap();
+    assert!(matches!(
+        witness.cosign(&behind, now),
+        Err(WitnessError::Elsewhere { .. })
+    ));
+    fork.fill(900);
+    let forked = fork.reader().witness_request(size, epoch).unwrap();
+    let refused = witness.cosign(&forked, now).unwrap_err();
+    let told = [
+        WitnessError::Certificate,
+        WitnessError::Signature,
+        WitnessError::Inconsistent,
+    ];
+    assert!(told.contains(&refused), "{refused}");
+    let again = place.reader().witness_request(size, epoch).unwrap();
+    witness.cosign(&again, now).unwrap();
+}
+
+#[test]
+fn a_journal_without_its_witnesses_is_reported() {
+    let place = Place::new();
+    let cosigner = Cosigner::from_seed("witness.example", &[3; 32]).unwrap();
+    let other = Cosigner::from_seed("other.example", &[4; 32]).unwrap();
+    let mut ours = settings();
+    ours.cosigners = vec![
+        cosigner.verifying_key().clone(),
+        other.verifying_key().clone(),
+    ];
+    ours.min_witnesses = 2;
+    let journal = place.open(ours.clone()).unwrap();
+    let mut note: Note = journal.status().checkpoint.parse().unwrap();
+    note.push(cosigner.cosign(&note, 1).unwrap()).unwrap();
+    assert!(!journal.keep_witnessed(&note).unwrap(), "one of two");
+    let one = note.clone();
+    note.push(other.cosign(&note, 1).unwrap()).unwrap();
+    assert!(journal.keep_witnessed(&note).unwrap());
+    let covered = journal.status().witnessed;
+    assert!(covered > 0);
+    append(&journal, 3);
+    journal.close().unwrap();
+
+    let mut options: VerifyOptions = place.options();
+    options.cosigners = ours.cosigners;
+    options.min_witnesses = 2;
+    let report = verify(&place.audit(), &options, &mut ()).unwrap();
+    assert_eq!(report.verdict, Verdict::Sound, "{:?}", report.checks);
+    assert_eq!(report.witnessed, Some(covered));
+    for few in [None, Some(one)] {
+        match few {
+            None => fs::remove_file(place.file("checkpoint.witnessed")).unwrap(),
+            Some(note) => fs::write(place.file("checkpoint.witnessed"), note.to_string()).unwrap(),
+        }
+        let report = verify(&place.audit(), &options, &mut ()).unwrap();
+        assert_eq!(report.problem().unwrap().0, Rule::Witness);
+    }
+}
+
+#[test]
+fn an_encrypted_journal_is_verified_without_a_key_and_read_with_one() {
+    let key = RecipientKey::generate().unwrap();
+    let mut ours = settings();
+    ours.recipients = vec![key.recipient()];
+    let place = Place::with(ours.clone());
+    let day = Duration::from_secs(86_400);
+    let clock = TestClock::at(day * 20_000);
+    let journal = place.open_at(ours, &clock);
+    let first = journal.append(record(1)).wait().unwrap();
+    clock.jump(day * 20_001);
+    let second = journal.append(record(2)).wait().unwrap();
+    clock.jump(day * 19_000);
+    let third = journal.append(record(3)).wait().unwrap();
+    assert_eq!(
+        (second, third),
+        (first + 2, second + 1),
+        "a data key for a later day alone"
+    );
+    journal.close().unwrap();
+
+    let report = place.verify();
+    assert_eq!(
+        (report.verdict, report.encrypted),
+        (Verdict::Sound, 3),
+        "{:?}",
+        report.checks
+    );
+    let reader = place.reader();
+    let open: Vec<_> = reader
+        .entries_for(0..u64::MAX, &key)
+        .map(Result::unwrap)
+        .collect();
+    let shut: Vec<_> = reader.entries(0..u64::MAX).map(Result::unwrap).collect();
+    for (index, number) in [(first, 1), (second, 2), (third, 3)] {
+        let at = index as usize;
+        assert!(shut[at].is_encrypted() && !open[at].is_encrypted());
+        let read = Record::from_json(&open[at].octets).unwrap();
+        let topic = format!("topic {number}");
+        assert_eq!(read.field("topic").unwrap().as_text(), Some(&topic[..]));
+        assert!(!String::from_utf8_lossy(&shut[at].octets).contains("topic"));
+    }
+    let stranger = RecipientKey::generate().unwrap();
+    assert!(
+        reader
+            .entries_for(first..first + 1, &stranger)
+            .all(|it| it.unwrap().is_encrypted())
+    );
+
+    // A day is erased by its key: what it held is gone, and everything is verified as before.
+    let keys = place
+        .files()
+        .into_iter()
+        .filter(|name| name.contains("data-"));
+    let keys: Vec<_> = keys.collect();
+    assert_eq!(keys.len(), 2);
+    keys.iter()
+        .for_each(|name| fs::remove_file(place.file(name)).unwrap());
+    assert!(
+        reader
+            .entries_for(first..third + 1, &key)
+            .filter(|it| { it.as_ref().unwrap().is_encrypted() })
+            .count()
+            == 3
+    );
+    assert_eq!(place.verify().verdict, Verdict::Sound);
+}
+
+/// Admits everybody, or nobody.
+#[derive(Debug)]
+struct Fixed(bool);
+
+impl ZapHandler for Fixed {
+    fn authenticate<'a>(&'a self, _: &'a ZapRequest) -> BoxFuture<'a, ZapReply> {
+        let reply = if self.0 {
+            ZapReply::admit("ci", Rights::all())
+        } else {
+            ZapReply::deny(Reason::UnknownKey)
+        };
+        Box::pin(std::future::ready(reply))
+    }
+
+    fn admits_address(&self, domain: &str, _: &PeerAddress) -> bool {
+        domain == "open"
+    }
+
+    fn changed(&self, seen: u64) -> BoxFuture<'_, u64> {
+        Box::pin(std::future::ready(seen + 1))
+    }
+
+    fn review(&self, _: &ZapRequest, user_id: &str) -> Option<ZapReply> {
+        Some(ZapReply::admit(user_id, Rights::all()))
+    }
+}
+
+fn request() -> ZapRequest {
+    ZapRequest::new(
+        "open",
+        PeerAddress::Inproc,
+        MechanismName::NULL,
+        Credentials::Null,
+    )
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let (mut future, mut cx) = (pin!(future), Context::from_waker(Waker::noop()));
+    loop {
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::yield_now(),
+        }
+    }
+}
+
+#[test]
+fn a_decision_is_in_the_journal_before_it_takes_effect() {
+    for admits in [true, false] {
+        let place = Place::new();
+        let journal = Arc::new(place.open(settings()).unwrap());
+        let before = journal.status().size;
+        let audited = Audited::new(Fixed(admits), Arc::clone(&journal));
+        let reply = wait(audited.authenticate(&request()));
+        assert_eq!(reply.status == ZapStatus::Admitted, admits);
+        journal.seal().unwrap();
+        let entry = place
+            .reader()
+            .entries(before..before + 1)
+            .next()
+            .unwrap()
+            .unwrap();
+        let read = Record::from_json(&entry.octets).unwrap();
+        assert_eq!(read.id(), "CL1010");
+        let status = if admits { 200 } else { 400 };
+        assert_eq!(read.field("status").unwrap().as_number(), Some(status));
+        let name = read.field("identity").and_then(|it| it.as_text());
+        assert_eq!(name, admits.then_some("ci"));
+
+        // Everything else is the handler's.
+        assert!(audited.admits_address("open", &PeerAddress::Inproc));
+        assert!(!audited.admits_address("shut", &PeerAddress::Inproc));
+        assert_eq!(wait(audited.changed(7)), 8);
+        assert_eq!(&*audited.review(&request(), "me").unwrap().user_id, "me");
+    }
+}
+
+#[test]
+fn an_admission_that_cannot_be_recorded_is_refused_unless_told_otherwise() {
+    for (on_failure, admits, status) in [
+        (OnFailure::Refuse, true, ZapStatus::Temporary),
+        (OnFailure::Refuse, false, ZapStatus::Denied),
+        (OnFailure::Continue, true, ZapStatus::Admitted),
+        (OnFailure::Continue, false, ZapStatus::Denied),
+    ] {
+        let place = Place::new();
+        let mut settings = settings();
+        settings.on_failure = on_failure;
+        // Nothing may wait: nothing is written.
+        settings.queue = 0;
+        let journal = Arc::new(place.open(settings).unwrap());
+        let audited = Audited::new(Fixed(admits), Arc::clone(&journal));
+        assert_eq!(wait(audited.authenticate(&request())).status, status);
+        assert_eq!(journal.status().lost, 1);
+    }
+}
