@@ -10,6 +10,7 @@ const CRATES: &[&str] = &[
     "curvelink-proto",
     "curvelink-zap",
     "curvelink-audit",
+    "curvelink-envelope",
 ];
 
 /// Enums that a macro makes, each variant on a line of its own.

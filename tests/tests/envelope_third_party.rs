@@ -6,6 +6,7 @@ use curvelink_envelope::{
     Identity, Progress, Registry, Signer, SigningKey, Timestamp, Trailer, Verifier, VerifyingKey,
 };
 use curvelink_tests::interop;
+use curvelink_tests::support::random::Random;
 
 #[path = "support/verifiers.rs"]
 mod verifiers;
@@ -34,13 +35,15 @@ fn message() -> Vec<Vec<u8>> {
 
 /// Our own verdict on the message with `trailer` in the place of its own.
 fn ours(message: &[Vec<u8>], trailer: &[u8], key: VerifyingKey) -> bool {
+    passes(&[&message[..2], &[trailer.to_vec()]].concat(), key)
+}
+
+fn passes(message: &[Vec<u8>], key: VerifyingKey) -> bool {
     let signer = Identity::new("ci-scanner")
         .with_key(key)
         .may_publish("findings/");
     let verifier = Verifier::new(Registry::new(vec![signer]).expect("sound"), ["hub.example"]);
-    verifier
-        .verify_at_rest(&[&message[..2], &[trailer.to_vec()]].concat())
-        .is_ok()
+    verifier.verify_at_rest(message).is_ok()
 }
 
 /// The signed trailer, and then copies with one bit of statement or signature flipped: `every`
@@ -107,6 +110,64 @@ fn securesystemslib_accepts_the_dsse_envelope_and_no_altered_one() {
 #[test]
 fn sigstore_accepts_the_bundle_and_no_altered_one() {
     agree_on_all(3, verifiers::sigstore);
+}
+
+/// A message with one to three random edits, of which some change nothing.
+fn mutated(random: &mut Random, message: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut mutated = message.to_vec();
+    for _ in 0..=random.below(3) {
+        // The trailer has most of what there is to alter.
+        let frame = [0, 1, 2, 2, 2, 2][random.below(6)];
+        let octets = &mut mutated[frame];
+        let at = random.below(octets.len() + 1);
+        let octet = u8::try_from(random.below(256)).expect("small");
+        match (random.below(8), octets.get_mut(at)) {
+            (0, _) => octets.insert(at, octet),
+            (1, Some(_)) => drop(octets.remove(at)),
+            (2..=4, Some(old)) => *old = octet,
+            (_, Some(old)) => *old ^= 1 << random.below(8),
+            (_, None) => {}
+        }
+    }
+    mutated
+}
+
+/// What no longer reads as a trailer cannot be shown to others: we refuse it, and another is made.
+#[test]
+fn ten_thousand_random_mutations_get_the_same_verdict_from_securesystemslib() {
+    let (message, key) = (message(), key(1).verifying_key());
+    let mut random = Random::new();
+    let mut shown = vec![message.clone(); 3];
+    let mut unreadable = 0;
+    while shown.len() < 10_000 {
+        let mutated = mutated(&mut random, &message);
+        if Trailer::parse(&mutated[2]).is_ok() {
+            shown.push(mutated);
+        } else {
+            assert!(!passes(&mutated, key));
+            unreadable += 1;
+        }
+    }
+    let whole = |message: &Vec<Vec<u8>>| {
+        let trailer = Trailer::parse(&message[2]).expect("well formed");
+        (message[..2].to_vec(), trailer)
+    };
+    let messages: Vec<_> = shown.iter().map(whole).collect();
+    let named = key.id().to_string();
+    let Ok(theirs) = verifiers::whole_messages(&messages, &key, &named) else {
+        return;
+    };
+    let mut accepted = 0;
+    for (theirs, mutated) in theirs.into_iter().zip(&shown) {
+        let ours = passes(mutated, key);
+        assert_eq!(theirs, ours, "{mutated:02x?}");
+        assert_eq!(ours, *mutated == message, "only what was signed passes");
+        accepted += usize::from(ours);
+    }
+    assert!(
+        (3..1_000).contains(&accepted) && unreadable > 100,
+        "{accepted} {unreadable}"
+    );
 }
 
 #[test]

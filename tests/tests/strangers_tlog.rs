@@ -1,4 +1,4 @@
-//! Go's and Python's trees, and Go's notes, give the same verdict on what we make as we do.
+//! Go's and Python's trees, and Go's notes, give the same verdict on our logs and batches as we do.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,11 @@ use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use curvelink_envelope::{
+    About, BatchSigner, Identity, Progress, Registry, Signer, SigningKey, Timestamp, Trailer,
+    Verifier, export,
+};
+use curvelink_tests::support::random::Random;
 use curvelink_tests::{golang, python};
 use curvelink_tlog::{
     Checkpoint, EMPTY_ROOT, Hash, MemoryTree, Note, NoteSigner, TlogProof, TreeHead,
@@ -26,7 +31,10 @@ struct Case {
 #[test]
 fn go_checks_checkpoints_records_and_growth_of_1_to_2000_entries_as_we_do() {
     let Ok(program) = golang::tlog() else { return };
-    agree(Command::new(program), &log_of(SIZES).cases());
+    let mut cases = log_of(SIZES).cases();
+    cases.extend(batches(&BATCHES));
+    cases.extend(mutated_batches(10_000));
+    agree(Command::new(program), &cases);
 }
 
 #[test]
@@ -39,6 +47,7 @@ fn pymerkle_checks_records_and_growth_of_1_to_2000_entries_as_we_do() {
     let mut cases = log_of(SIZES).cases();
     // What it knows nothing of, or makes itself.
     cases.retain(|case| case.shown["kind"] != "checkpoint" && case.shown["grown"] != false);
+    cases.extend(batches(&BATCHES));
     agree(command, &cases);
 }
 
@@ -182,6 +191,119 @@ fn record(proof: &str, entry: &[u8], key: &VerifyingNoteKey, origin: &str, expec
         }),
         expected,
     }
+}
+
+/// Messages in each batch.
+const BATCHES: [usize; 6] = [1, 2, 3, 7, 63, 64];
+
+/// Every message of batches of these sizes, and with another statement in the place of its own.
+fn batches(sizes: &[usize]) -> Vec<Case> {
+    let messages = sizes.iter().flat_map(|size| batch_of(*size));
+    messages
+        .flat_map(|message| {
+            let trailer = Trailer::parse(&message[2]).expect("well formed");
+            let statement = trailer.statement_octets().to_vec();
+            let mut other = statement.clone();
+            let last = other.len() - 1;
+            other[last - 1] ^= 1;
+            [(statement, true), (other, false)].map(|(statement, expected)| {
+                let proof = export::tlog_proof(&trailer).expect("a batch");
+                batched(&message, &statement, proof, expected)
+            })
+        })
+        .collect()
+}
+
+/// Proofs and statements of a batch with random edits: Go and we agree on each.
+fn mutated_batches(count: usize) -> Vec<Case> {
+    let mut random = Random::new();
+    let message = batch_of(64).swap_remove(random.below(64));
+    let trailer = Trailer::parse(&message[2]).expect("well formed");
+    let proof = export::tlog_proof(&trailer).expect("a batch").as_bytes();
+    let statement = trailer.statement_octets();
+    let mutated = |_| {
+        let (mut proof, mut statement) = (proof.to_vec(), statement.to_vec());
+        for _ in 0..=random.below(2) {
+            let is_proof = random.below(5) > 0;
+            let octets = if is_proof { &mut proof } else { &mut statement };
+            let at = random.below(octets.len());
+            // Go reads base64 whose last digit has spare bits in several spellings, we in one.
+            if is_proof && octets.get(at + 1) == Some(&b'=') {
+                continue;
+            }
+            let octet = u8::try_from(b' ' as usize + random.below(95)).expect("ASCII");
+            match random.below(6) {
+                0 => octets.insert(at, octet),
+                1 => drop(octets.remove(at)),
+                _ => octets[at] = octet,
+            }
+        }
+        let expected = proof == trailer_proof(&message) && statement == trailer.statement_octets();
+        let proof = String::from_utf8_lossy(&proof).into_owned();
+        batched(&message, &statement, &proof, expected)
+    };
+    (0..count).map(mutated).collect()
+}
+
+fn trailer_proof(message: &[Vec<u8>]) -> Vec<u8> {
+    let trailer = Trailer::parse(&message[2]).expect("well formed");
+    export::tlog_proof(&trailer)
+        .expect("a batch")
+        .as_bytes()
+        .to_vec()
+}
+
+/// The message with `statement` and `proof` in its trailer, shown as the entry of a log.
+fn batched(message: &[Vec<u8>], statement: &[u8], proof: &str, expected: bool) -> Case {
+    let key = SigningKey::from_seed(&[1; 32]).verifying_key();
+    let whole = Trailer::parse(&message[2]).expect("well formed");
+    let vkey = export::tlog_vkey(&whole, &key).expect("a name");
+    let origin = export::tlog_origin(&whole).expect("a batch");
+    let length = |octets: &[u8]| u32::try_from(octets.len()).expect("small").to_be_bytes();
+    let trailer = [
+        b"CLE1\x02\x01\0\0",
+        length(statement).as_slice(),
+        statement,
+        &length(proof.as_bytes()),
+        proof.as_bytes(),
+    ]
+    .concat();
+    let signer = Identity::new("ci").with_key(key).may_publish("");
+    let verifier = Verifier::new(Registry::new(vec![signer]).expect("sound"), ["hub"]);
+    let ours = verifier
+        .verify_at_rest(&[&message[..2], &[trailer]].concat())
+        .is_ok();
+    let key = vkey.parse().expect("a vkey");
+    Case {
+        ours,
+        ..record(proof, statement, &key, origin, expected)
+    }
+}
+
+fn batch_of(size: usize) -> Vec<Vec<Vec<u8>>> {
+    let now = Timestamp::from_unix_ms(1_795_305_600_000).expect("in range");
+    let key = SigningKey::from_seed(&[1; 32]);
+    let signer = Signer::start(key, "ci", "hub", Progress::default(), now).expect("starts");
+    let mut batch = BatchSigner::new(signer);
+    let mut messages: Vec<_> = (0..size)
+        .map(|number| {
+            vec![
+                b"findings/a".to_vec(),
+                format!("body {number}").into_bytes(),
+            ]
+        })
+        .collect();
+    for message in &messages {
+        batch
+            .push(message, &About::new("text/plain"), now)
+            .expect("room");
+    }
+    let trailers = batch.seal().expect("signs");
+    messages
+        .iter_mut()
+        .zip(trailers)
+        .for_each(|(message, trailer)| message.push(trailer));
+    messages
 }
 
 fn script(name: &str) -> PathBuf {

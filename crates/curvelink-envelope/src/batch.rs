@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use curvelink_tlog::{MemoryTree, TlogProof, TreeHead, leaf_hash, prove_inclusion, root_of};
 
+use crate::about::About;
 use crate::batch_proof;
-use crate::sign::{About, SignError, Signer};
+use crate::sign::{SignError, Signer};
 use crate::time::Timestamp;
 use crate::trailer::Trailer;
 

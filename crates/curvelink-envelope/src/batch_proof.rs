@@ -120,10 +120,15 @@ pub(crate) fn sign(origin: &str, head: TreeHead, key: &SigningKey) -> Result<Str
 fn named(name: &str) -> Option<(KeyId, u64)> {
     let mut parts = name.strip_prefix("curvelink/")?.split('/');
     let key = parts.next()?.parse().ok()?;
-    let epoch = parts.next()?.parse().ok()?;
-    let number = parts.nth(1)?.parse().ok()?;
-    // Whatever is spelt otherwise is no name of ours.
-    (origin(key, epoch, number) == name).then_some((key, epoch))
+    let epoch = number(parts.next()?)?;
+    let is_batch = parts.next()? == "batch" && number(parts.next()?).is_some();
+    (is_batch && parts.next().is_none()).then_some((key, epoch))
+}
+
+/// A number in its one spelling.
+fn number(text: &str) -> Option<u64> {
+    let is_plain = text == "0" || text.starts_with(|first: char| matches!(first, '1'..='9'));
+    text.parse().ok().filter(|_| is_plain)
 }
 
 #[cfg(test)]

@@ -1,15 +1,10 @@
 //! Lower-case hexadecimal of 32 octets: the form that in-toto gives a SHA-256 digest.
 
-use std::fmt::Write;
-
 /// `octets` as 64 lower-case digits.
 pub(crate) fn encode(octets: &[u8; 32]) -> String {
-    let mut text = String::with_capacity(64);
-    for octet in octets {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{octet:02x}");
-    }
-    text
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+    let digits = octets.iter().flat_map(|octet| [octet >> 4, octet & 0xf]);
+    digits.map(digit).collect()
 }
 
 /// The octets of exactly 64 lower-case digits; upper case is refused, so that one digest has one

@@ -3,10 +3,12 @@
 //! Of two values under one key, one program reads the first and another the second: a statement
 //! must not mean two things.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// Whether `octets` are one JSON value, UTF-8, at most 128 levels deep, without a repeated key.
 pub(crate) fn is_unambiguous(octets: &[u8]) -> bool {
@@ -31,8 +33,8 @@ impl<'de> Visitor<'de> for Walk {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unambiguous, A::Error> {
-        let mut keys = HashSet::new();
-        while let Some(key) = map.next_key::<String>()? {
+        let mut keys = Keys::default();
+        while let Some(key) = map.next_key::<Key<'de>>()? {
             map.next_value::<Unambiguous>()?;
             if !keys.insert(key) {
                 return Err(A::Error::custom("repeated key"));
@@ -71,6 +73,34 @@ impl<'de> Visitor<'de> for Walk {
     }
 }
 
+/// A key, borrowed from the text unless it is written with escapes.
+#[derive(Deserialize, PartialEq, Eq, Hash)]
+#[serde(transparent)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The keys of an object: compared one by one while they are few, as they are in what is honest.
+#[derive(Default)]
+struct Keys<'a> {
+    first: Vec<Key<'a>>,
+    more: HashSet<Key<'a>>,
+}
+
+const FEW: usize = 16;
+
+impl<'a> Keys<'a> {
+    /// Whether the key is new.
+    fn insert(&mut self, key: Key<'a>) -> bool {
+        if self.first.contains(&key) {
+            return false;
+        }
+        if self.first.len() < FEW {
+            self.first.push(key);
+            return true;
+        }
+        self.more.insert(key)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +116,19 @@ mod tests {
             !is_unambiguous(b"{\"a\":1,\"\\u0061\":1}"),
             "the same key, written otherwise"
         );
+        let many = |count: usize, last: &str| {
+            let keys: String = (0..count)
+                .map(|number| format!("\"{number}\":0,"))
+                .collect();
+            is_unambiguous(format!("{{{keys}\"{last}\":0}}").as_bytes())
+        };
+        for count in [15, 16, 17, 18, 40] {
+            assert!(many(count, "x"), "{count}");
+            assert!(
+                !many(count, "0") && !many(count, &(count - 1).to_string()),
+                "{count}"
+            );
+        }
     }
 
     #[test]

@@ -47,18 +47,29 @@
 //! securesystemslib and sigstore. JSON is text: **a topic that is not UTF-8 cannot be signed**, and
 //! [`Signer::sign`] says so. Bodies can be any octets.
 //!
+//! Where messages are many and small, [`BatchSigner`] holds them for a moment and signs 64 of them
+//! at once: the statements are the entries of a small transparency log, one checkpoint of which is
+//! signed, and each message carries its own proof (`c2sp.org/tlog-proof@v1`). Each can still be
+//! checked alone, by us and by whatever checks such proofs ([`export::tlog_proof`]). [`SignPolicy`]
+//! says for each topic which of the two it is, or neither.
+//!
+//! Some topics need more than one person: a [`Quorum`] asks for several signers, and
+//! [`Trailer::countersign`] adds a signature to a message that another has signed.
+//!
 //! # What the numbers show
 //!
 //! `seq` counts all messages of a key in an `epoch` (a run of the signer): a second copy and an
 //! older epoch are refused. `tseq` counts those of one topic: a subscriber that filters by prefix
 //! sees all of each topic that it gets, so a leap is a gap and nothing else is. Both only show what
-//! is missing *before* a message that came: the loss of the last ones shows with the next.
+//! is missing *before* a message that came. The loss of the last ones shows with the next, or with
+//! a heartbeat ([`Signer::with_heartbeats`]), which says how far its topic has come.
 //!
 //! # What an envelope does not do
 //!
 //! It hides nothing: that is for the connection. It does not prove *when* something was signed
 //! beyond the signer's word, and a stolen key signs as well as its owner.
 
+mod about;
 mod batch;
 mod batch_proof;
 mod heartbeat;
@@ -83,6 +94,7 @@ mod window;
 pub mod export;
 pub mod file;
 
+pub use about::About;
 pub use batch::{BATCH_DELAY, BATCH_MESSAGES, BatchSigner};
 pub use heartbeat::{HEARTBEAT_LATER, HEARTBEAT_SOON};
 pub use keys::{KeyError, KeyId, SigningKey, VerifyingKey};
@@ -93,7 +105,7 @@ pub use progress::{DamagedState, Progress, TOPICS_PER_EPOCH};
 pub use quorum::Quorum;
 pub use registry::{Identity, Registry, RegistryError};
 pub use replay::{Flag, ReplayState};
-pub use sign::{About, SignError, Signer};
+pub use sign::{SignError, Signer};
 pub use statement::{PREDICATE_TYPE, Position, Statement};
 pub use store::{ProgressFile, ProgressStore};
 pub use time::{InvalidTimestamp, Timestamp};

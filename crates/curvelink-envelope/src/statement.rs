@@ -84,15 +84,32 @@ impl Statement {
         if !(1..=MAX_STATEMENT).contains(&octets.len()) {
             return Err(Malformed::StatementLength);
         }
-        if !json::is_unambiguous(octets) {
-            return Err(Malformed::Json);
-        }
-        let wire: Wire<'_> = serde_json::from_slice(octets).map_err(|_| Malformed::Json)?;
-        let statement = wire.read()?;
+        let text = str::from_utf8(octets).map_err(|_| Malformed::Json)?;
+        let statement = match serde_json::from_str::<Wire<'_>>(text) {
+            Ok(wire) => wire.read()?,
+            Err(_) => Self::parse_extended(octets)?,
+        };
         match statement.broken_rule() {
             Some(field) => Err(Malformed::Field { field }),
             None => Ok(statement),
         }
+    }
+
+    /// Reads a statement whose predicate has members that this version does not know.
+    ///
+    /// Where all are known, none can be repeated: what is derived refuses that.
+    fn parse_extended(octets: &[u8]) -> Result<Self, Malformed> {
+        if !json::is_unambiguous(octets) {
+            return Err(Malformed::Json);
+        }
+        let mut value: serde_json::Value =
+            serde_json::from_slice(octets).map_err(|_| Malformed::Json)?;
+        if let Some(predicate) = value.get_mut("predicate").and_then(|it| it.as_object_mut()) {
+            predicate.retain(|name, _| PREDICATE_MEMBERS.contains(&&**name));
+        }
+        let known = value.to_string();
+        let wire: Wire<'_> = serde_json::from_str(&known).map_err(|_| Malformed::Json)?;
+        wire.read()
     }
 
     /// The octets to sign. Who calls has checked [`Self::broken_rule`].
@@ -166,49 +183,75 @@ pub(crate) fn digests(frames: &[impl AsRef<[u8]>]) -> Vec<[u8; 32]> {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wire<'a> {
-    #[serde(rename = "_type")]
+    #[serde(borrow, rename = "_type")]
     statement_type: Text<'a>,
+    #[serde(borrow)]
     subject: Vec<Subject<'a>>,
-    #[serde(rename = "predicateType")]
+    #[serde(borrow, rename = "predicateType")]
     predicate_type: Text<'a>,
+    #[serde(borrow)]
     predicate: Predicate<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Subject<'a> {
+    #[serde(borrow)]
     name: Text<'a>,
+    #[serde(borrow)]
     digest: DigestSet<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DigestSet<'a> {
+    #[serde(borrow)]
     sha256: Text<'a>,
 }
 
+/// The members of [`Predicate`].
+const PREDICATE_MEMBERS: [&str; 12] = [
+    "signer",
+    "aud",
+    "epoch",
+    "seq",
+    "tseq",
+    "prev",
+    "time",
+    "topic",
+    "contentType",
+    "inReplyTo",
+    "traceparent",
+    "heartbeat",
+];
+
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Predicate<'a> {
+    #[serde(borrow)]
     signer: Text<'a>,
+    #[serde(borrow)]
     aud: Text<'a>,
     epoch: u64,
     seq: u64,
     tseq: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     prev: Option<Position>,
+    #[serde(borrow)]
     time: Text<'a>,
+    #[serde(borrow)]
     topic: Text<'a>,
+    #[serde(borrow)]
     content_type: Text<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
     in_reply_to: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
     traceparent: Option<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     heartbeat: Option<bool>,
 }
 
-/// Borrowed when written, owned when read: an escaped string cannot be borrowed.
+/// Borrowed, unless it is read and was written with escapes.
 type Text<'a> = std::borrow::Cow<'a, str>;
 
 impl<'a> Wire<'a> {

@@ -211,6 +211,46 @@ fn a_filtered_stream_without_loss_shows_no_gap() {
     assert_eq!(receive(&received), expected);
 }
 
+/// The last messages of each topic are lost; the heartbeats behind them come.
+#[test]
+fn heartbeats_count_exactly_what_was_lost_at_the_end() {
+    let mut random = Random(seed());
+    for round in 0..20 {
+        let key = SigningKey::from_seed(&[1; 32]);
+        let soon = Some(std::time::Duration::ZERO);
+        let mut signer = Signer::start(key, "scanner", "hub", Progress::default(), now())
+            .expect("starts")
+            .with_heartbeats(soon, None);
+        let (mut verifier, mut lost, mut told) = (verifier(), 0, 0);
+        let mut tell = |frames: &[Vec<u8>]| {
+            let verified = verifier
+                .verify_at(frames, Via::Relay, now())
+                .expect("passes");
+            for flag in verified.flags {
+                match flag {
+                    Flag::Gap { missing } | Flag::JoinedLate { missed: missing } => told += missing,
+                    other => panic!("nothing is late: {other:?}"),
+                }
+            }
+        };
+        let end = 5 + random.below(50);
+        for number in 0..100 {
+            let mut frames = vec![TOPICS[random.below(3)].as_bytes().to_vec(), vec![number]];
+            let trailer = signer.sign_at(&frames, "application/octet-stream", now());
+            frames.push(trailer.expect("signs"));
+            if usize::from(number) >= end || random.happens(5) {
+                lost += 1;
+            } else {
+                tell(&frames);
+            }
+        }
+        let beats = signer.heartbeats(now());
+        beats.iter().for_each(|beat| tell(beat));
+        assert_eq!(told, lost, "round {round}");
+        assert!(lost > 0 && !beats.is_empty());
+    }
+}
+
 #[test]
 fn a_recorded_stream_is_refused_as_a_whole_after_a_restart_of_the_receiver() {
     let mut random = Random(seed());

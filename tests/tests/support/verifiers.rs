@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use curvelink_envelope::{Trailer, VerifyingKey, export};
 use curvelink_tests::interop::{self, Skipped};
 use curvelink_tests::{node, python};
@@ -46,6 +48,28 @@ pub(crate) fn securesystemslib(trailers: &[Trailer], key: &VerifyingKey, named: 
     command.arg(script("python/verify_dsse.py"));
     let envelopes = trailers.iter().filter_map(export::dsse_json).collect();
     Ok(ask(command, key, named, envelopes))
+}
+
+/// securesystemslib and hashlib, over whole messages: the frames of each, and its trailer.
+pub(crate) fn whole_messages(
+    messages: &[(Vec<Vec<u8>>, Trailer)],
+    key: &VerifyingKey,
+    named: &str,
+) -> Verdicts {
+    let mut command = Command::new(python::environment()?);
+    command.arg(script("python/verify_message.py"));
+    let line = |(frames, trailer): &(Vec<Vec<u8>>, Trailer)| {
+        let frames: Vec<_> = frames.iter().map(|frame| STANDARD.encode(frame)).collect();
+        let frames = serde_json::to_string(&frames).expect("text");
+        let envelope = export::dsse_json(trailer).expect("signed");
+        format!("{{\"envelope\":{envelope},\"frames\":{frames}}}")
+    };
+    Ok(ask(
+        command,
+        key,
+        named,
+        messages.iter().map(line).collect(),
+    ))
 }
 
 /// @sigstore/verify, over the sigstore bundles.

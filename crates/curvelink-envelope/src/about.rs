@@ -1,0 +1,39 @@
+//! What a sender says of a message.
+
+/// What a statement says about a message beside its frames and numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    pub(crate) content_type: &'a str,
+    pub(crate) in_reply_to: Option<[u8; 32]>,
+    pub(crate) traceparent: Option<&'a str>,
+}
+
+impl<'a> About<'a> {
+    /// A body of the media type `content_type`: 1 to 255 printable ASCII characters.
+    pub fn new(content_type: &'a str) -> Self {
+        Self {
+            content_type,
+            in_reply_to: None,
+            traceparent: None,
+        }
+    }
+
+    /// An answer to the request whose statement has the SHA-256 `digest`: the
+    /// [`Verified::digest`](crate::Verified::digest) of it.
+    #[must_use]
+    pub fn in_reply_to(self, digest: [u8; 32]) -> Self {
+        Self {
+            in_reply_to: Some(digest),
+            ..self
+        }
+    }
+
+    /// A part of a trace: `00-TRACE-PARENT-FLAGS`, as the W3C writes it.
+    #[must_use]
+    pub fn traceparent(self, text: &'a str) -> Self {
+        Self {
+            traceparent: Some(text),
+            ..self
+        }
+    }
+}
