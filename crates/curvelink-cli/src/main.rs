@@ -1,6 +1,7 @@
 //! `curvelink`: keys, secure publish and subscribe from the shell, a hub, verification.
 
 mod args;
+mod audit;
 mod command;
 mod control;
 mod core_dump;

@@ -1,5 +1,6 @@
 //! The command line: what was typed. What it means is each command's to say.
 
+pub(crate) mod audit;
 pub(crate) mod evidence;
 pub(crate) mod hub;
 pub(crate) mod key;
@@ -53,6 +54,9 @@ pub(crate) enum Command {
     Verify(evidence::VerifyArgs),
     /// Write a saved message's signature in a form that other programs check
     Export(evidence::ExportArgs),
+    /// The hub's journal of what happened: verify, show, prove, export
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Have the running hub read its policy and keys again
     #[command(after_help = operate::RELOAD_HELP)]
     Reload(operate::ReloadArgs),

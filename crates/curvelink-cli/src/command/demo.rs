@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use curvelink::{Context, Frame, KeyPair, Message, OsEntropy, Sub};
+use curvelink_audit::{JournalReader, Record, Verdict, VerifyOptions, verify};
 use curvelink_envelope::{Verified, Verifier, VerifyError, Via, file};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -13,6 +15,7 @@ use tokio::task::JoinHandle;
 use super::init::{self, PUBLISHER, SUBSCRIBER};
 use crate::args::hub::{DemoArgs, InitArgs};
 use crate::args::socket::{SignArgs, TrustArgs};
+use crate::audit::{Keeper, Place};
 use crate::exit::{Exit, exit_of, failure};
 use crate::home::{Endpoints, Home};
 use crate::hub::{Client, Hub};
@@ -44,14 +47,16 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let mut stage = Stage::set(folder.path()).await?;
     let checked = stage.play(&findings, content_type).await;
+    let place = Place::of(&stage.home);
     let struck = stage.strike().await;
-    checked.and(struck)
+    checked.and(struck).and_then(|()| audit(&place))
 }
 
 /// The folder, the hub and the two who talk.
 struct Stage {
     home: Home,
     context: Context,
+    keeper: Keeper,
     endpoints: Endpoints,
     stop: oneshot::Sender<()>,
     hub: JoinHandle<anyhow::Result<()>>,
@@ -73,7 +78,9 @@ impl Stage {
         )?;
 
         let context = Context::new()?;
-        let hub = Hub::bind(&context, &home)?;
+        let journal = Place::of(&home).open(&home)?;
+        let keeper = Keeper::start(&context, Arc::clone(&journal));
+        let hub = Hub::bind(&context, &home, Some(&journal))?;
         let endpoints = hub.endpoints().clone();
         ok(&format!(
             "hub up behind CURVE and the policy: {}, key {}",
@@ -97,6 +104,7 @@ impl Stage {
         Ok(Self {
             home,
             context,
+            keeper,
             endpoints,
             stop,
             hub,
@@ -232,8 +240,76 @@ impl Stage {
         let _ = self.stop.send(());
         self.hub.await??;
         self.context.shutdown().await;
-        Ok(())
+        self.keeper.close().await
     }
+}
+
+/// Steps 9 and 10: what the hub's journal says of all that, and what becomes of it when it is
+/// altered.
+fn audit(place: &Place) -> anyhow::Result<()> {
+    let anchor = fs::read_to_string(&place.anchor)?;
+    let options = VerifyOptions::new(anchor.trim().parse()?);
+    let report = verify(&place.journal, &options, &mut ())?;
+    ensure!(
+        report.verdict == Verdict::Sound,
+        "the journal fails: {:?}",
+        report.problem()
+    );
+    let reader = JournalReader::open(&place.journal)?;
+    let refusals = [("CL1002", "unknown-key"), ("CL1020", "topic-denied")];
+    let [stranger, outside] = refusals.map(|(id, reason)| find(&reader, id, reason));
+    let (stranger, outside) = (stranger?, outside?);
+    ok(&format!(
+        "the audit journal verifies from its anchor: {} entries, {} checkpoints; both refusals \
+         are in it, entry {stranger} (unknown-key) and entry {outside} (topic-denied)",
+        report.size, report.checkpoints
+    ))?;
+    alter(&place.journal.join("tile/entries"), b"unknown-key")?;
+    let report = verify(&place.journal, &options, &mut ())?;
+    match report.problem() {
+        Some((rule, damage)) if damage.index == Some(stranger) => ok(&format!(
+            "one octet of the journal changed, and it fails: {} {damage}",
+            rule.code()
+        )),
+        found => Err(failure(
+            Exit::VerificationFailed,
+            format!("an altered journal was not found to be so: {found:?}"),
+        )),
+    }
+}
+
+/// The entry that tells of a refusal.
+fn find(reader: &JournalReader, id: &str, reason: &str) -> anyhow::Result<u64> {
+    for entry in reader.entries(reader.range()) {
+        let entry = entry?;
+        let record = Record::from_json(&entry.octets)?;
+        let why = record.field("reason").and_then(|value| value.as_text());
+        if record.id() == id && why == Some(reason) {
+            return Ok(entry.index);
+        }
+    }
+    Err(failure(
+        Exit::VerificationFailed,
+        format!("the journal has no {id} because of {reason}"),
+    ))
+}
+
+/// Changes one octet where `word` stands, in each file that has it.
+fn alter(folder: &Path, word: &[u8]) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            alter(&path, word)?;
+            continue;
+        }
+        let mut octets = fs::read(&path)?;
+        let found = octets.windows(word.len()).position(|part| part == word);
+        if let Some(octet) = found.and_then(|at| octets.get_mut(at)) {
+            *octet ^= 1;
+            fs::write(&path, &octets)?;
+        }
+    }
+    Ok(())
 }
 
 fn link(home: &Home, endpoint: &str, keys: KeyPair) -> anyhow::Result<Link> {

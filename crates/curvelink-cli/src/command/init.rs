@@ -10,8 +10,9 @@ use curvelink_envelope::VerifyingKey;
 use curvelink_zap::Policy;
 
 use crate::args::hub::InitArgs;
+use crate::audit::Place;
 use crate::exit::usage;
-use crate::home::{CONFIG, HUB, NewConfig};
+use crate::home::{CONFIG, HUB, Home, NewConfig};
 use crate::key::{Form, Key};
 use crate::{output, secret_file};
 
@@ -33,11 +34,12 @@ pub(crate) fn make(args: &InitArgs) -> anyhow::Result<Made> {
     make_empty_folder(&args.dir)?;
     let keys = args.dir.join("keys");
     make_private_folder(&keys)?;
-    let made = Made {
+    let mut made = Made {
         hub: curve(&keys, HUB)?,
         publisher: curve(&keys, PUBLISHER)?,
         signer: sign(&keys, PUBLISHER)?,
         subscriber: curve(&keys, SUBSCRIBER)?,
+        anchor: String::new(),
     };
     let feed_port = match args.port {
         0 => 0,
@@ -56,6 +58,8 @@ pub(crate) fn make(args: &InitArgs) -> anyhow::Result<Made> {
     let policy = args.dir.join("zap.toml");
     secret_file::create_public(&policy, &made.policy())?;
     Policy::from_file(&policy).context("the new policy would not be accepted")?;
+    let home = Home::find(Some(&args.dir))?;
+    made.anchor = Place::of(&home).create(&home, None)?;
     Ok(made)
 }
 
@@ -65,6 +69,8 @@ pub(crate) struct Made {
     publisher: PublicKey,
     signer: VerifyingKey,
     subscriber: PublicKey,
+    /// The public key that every verification of the hub's journal begins with.
+    anchor: String,
 }
 
 impl Made {
@@ -105,6 +111,7 @@ impl Made {
             "{:<11} {signer}  signs the messages of {PUBLISHER}",
             ""
         );
+        let _ = writeln!(text, "{:<11} {}  keep this elsewhere", "audit", self.anchor);
         let _ = write!(text, "next: cd {} && curvelink up", dir.display());
         text
     }

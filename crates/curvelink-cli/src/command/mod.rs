@@ -1,5 +1,6 @@
 //! The commands: one file for each.
 
+pub(crate) mod audit;
 mod completions;
 mod demo;
 mod doctor;
@@ -40,6 +41,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Rep(args) => wait(reply::run(&args, dir)),
         Command::Verify(args) => verify::run(&args, dir),
         Command::Export(args) => export::run(&args),
+        Command::Audit(command) => wait(audit::run(command, dir)),
         Command::Reload(args) => wait(reload::run(&args, dir)),
         Command::Show(args) => wait(show::run(&args, dir)),
         Command::Doctor(args) => wait(doctor::run(&args, dir)),

@@ -3,14 +3,17 @@
 use std::future::Future;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use curvelink::Context;
+use curvelink_audit::Journal;
 use curvelink_zap::{FileWatch, RECHECK};
 use serde_json::json;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
 use crate::args::hub::UpArgs;
+use crate::audit::{Keeper, Place};
 use crate::control::{Control, Order, Request};
 use crate::home::Home;
 use crate::hub::Hub;
@@ -23,7 +26,11 @@ pub(crate) async fn run(args: &UpArgs, dir: Option<&Path>) -> anyhow::Result<()>
     // Before the line that says so, a signal must already be a stop and not a kill.
     let stop = stop_signal()?;
     let control = Control::open(&home.path("run"))?;
-    let hub = Hub::bind(&context, &home)?;
+    let journal = open_journal(&home)?;
+    let keeper = journal
+        .as_ref()
+        .map(|it| Keeper::start(&context, Arc::clone(it)));
+    let hub = Hub::bind(&context, &home, journal.as_ref())?;
     let endpoints = hub.endpoints();
     home.tell_endpoints(endpoints)?;
     let ready = json!({
@@ -46,7 +53,16 @@ pub(crate) async fn run(args: &UpArgs, dir: Option<&Path>) -> anyhow::Result<()>
     drop(control);
     home.forget_endpoints();
     context.shutdown().await;
-    ended
+    let recorded = match keeper {
+        Some(keeper) => keeper.close().await,
+        None => Ok(()),
+    };
+    ended.and(recorded)
+}
+
+fn open_journal(home: &Home) -> anyhow::Result<Option<Arc<Journal>>> {
+    let wanted = home.config.audit.journal;
+    wanted.then(|| Place::of(home).open(home)).transpose()
 }
 
 /// Has the hub read its files again whenever the policy changes, however it is replaced.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use curvelink::CurveBackend;
+use curvelink_audit::{self as audit, JournalSettings};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -18,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) envelope: EnvelopeConfig,
     #[serde(default)]
     pub(crate) curve: CurveConfig,
+    #[serde(default)]
+    pub(crate) audit: AuditConfig,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -60,6 +63,62 @@ pub(crate) struct CurveConfig {
 fn by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CurveBackend, D::Error> {
     let name = String::deserialize(deserializer)?;
     name.parse().map_err(D::Error::custom)
+}
+
+/// May be left out: then the hub keeps a journal, as its defaults have it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AuditConfig {
+    /// Whether the hub keeps a journal.
+    pub(crate) journal: bool,
+    durability: Durability,
+    on_failure: OnFailure,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self {
+            journal: true,
+            durability: Durability::Interval,
+            on_failure: OnFailure::Refuse,
+        }
+    }
+}
+
+/// When an event counts as recorded.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Durability {
+    /// Once it is on the disk.
+    Event,
+    /// Once the system has it, which is told every 200 ms to write it.
+    Interval,
+    /// Once the system has it.
+    Os,
+}
+
+/// What becomes of whoever would be admitted and cannot be recorded.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OnFailure {
+    Refuse,
+    Continue,
+}
+
+impl AuditConfig {
+    pub(crate) fn settings(&self) -> JournalSettings {
+        let mut settings = JournalSettings::default();
+        settings.durability = match self.durability {
+            Durability::Event => audit::Durability::Event,
+            Durability::Interval => audit::Durability::default(),
+            Durability::Os => audit::Durability::Os,
+        };
+        settings.on_failure = match self.on_failure {
+            OnFailure::Refuse => audit::OnFailure::Refuse,
+            OnFailure::Continue => audit::OnFailure::Continue,
+        };
+        settings
+    }
 }
 
 /// Whether messages must be signed.
@@ -186,6 +245,26 @@ mod tests {
         ] {
             let error = backend(table).unwrap_err().to_string();
             assert!(error.contains(cause) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_journal_is_kept_unless_the_file_says_otherwise() {
+        let read = |table: &str| Config::parse(&(text() + table)).map(|it| it.audit);
+        let usual = read("").unwrap();
+        assert!(usual.journal);
+        assert_eq!(usual.settings().on_failure, audit::OnFailure::Refuse);
+        let strict = read("[audit]\ndurability = \"event\"\n").unwrap();
+        assert!(strict.journal);
+        assert_eq!(strict.settings().durability, audit::Durability::Event);
+        assert!(!read("[audit]\njournal = false\n").unwrap().journal);
+        for table in [
+            "[audit]\njurnal = false\n",
+            "[audit]\ndurability = \"never\"\n",
+            "[audit]\non_failure = \"ignore\"\n",
+            "[audit]\njournal = \"no\"\n",
+        ] {
+            assert!(read(table).is_err(), "{table}");
         }
     }
 

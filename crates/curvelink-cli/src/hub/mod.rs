@@ -31,6 +31,7 @@ use curvelink::{
     Context, Curve, EventId, Frame, Message, Options, Peer, Router, SecurityEvent, SecurityEvents,
     ServerKeys, Socket, Standing, Xpub,
 };
+use curvelink_audit::{Audited, Journal};
 use curvelink_envelope::Trailer;
 use curvelink_zap::PolicyHandler;
 use tokio::pin;
@@ -88,7 +89,13 @@ pub(crate) struct Hub {
 
 impl Hub {
     /// Binds both sockets, with the policy in force.
-    pub(crate) fn bind(context: &Context, home: &Home) -> anyhow::Result<Self> {
+    ///
+    /// With a journal, who is let in is recorded there before.
+    pub(crate) fn bind(
+        context: &Context,
+        home: &Home,
+        journal: Option<&Arc<Journal>>,
+    ) -> anyhow::Result<Self> {
         let (current, next) = home.server_keys()?;
         let mut keys = ServerKeys::new(current);
         if let Some(next) = next {
@@ -97,7 +104,12 @@ impl Hub {
         let handler = Arc::new(PolicyHandler::new(home.policy()?));
         let mut gate = Gate::new(handler.policy(), &home.config.envelope)?;
         let memory = Memory::open(&home.state_folder()?, &mut gate)?;
-        context.set_zap_handler(Arc::clone(&handler));
+        match journal {
+            Some(journal) => {
+                context.set_zap_handler(Audited::new(Arc::clone(&handler), Arc::clone(journal)));
+            }
+            None => context.set_zap_handler(Arc::clone(&handler)),
+        }
         let key = keys.current().fingerprint().to_string();
         let options = || {
             let curve = Curve::server(keys.clone()).backend(home.config.curve.backend);
@@ -267,7 +279,10 @@ impl Hub {
                 let subscribers = self.subscribers(frames.first());
                 if let Some(topic) = frames.first() {
                     let count = subscribers.len();
-                    self.context.record(told::published(peer, topic, count));
+                    let digest = frames.last().and_then(|last| Trailer::parse(last).ok());
+                    let digest = digest.map(|trailer| trailer.statement_digest());
+                    let published = told::published(peer, topic, count, digest.as_ref());
+                    self.context.record(published);
                 }
                 match self.feed.send(Message::from(frames)).await {
                     Ok(()) => (Ack::accepted(subscribers), true),

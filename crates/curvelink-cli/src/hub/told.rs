@@ -95,9 +95,17 @@ pub(super) fn not_saved(error: &anyhow::Error) -> SecurityEvent {
 }
 
 /// A message passed the gate.
-pub(super) fn published(peer: &Peer, topic: &Frame, subscribers: usize) -> SecurityEvent {
+pub(super) fn published(
+    peer: &Peer,
+    topic: &Frame,
+    subscribers: usize,
+    digest: Option<&[u8; 32]>,
+) -> SecurityEvent {
     let mut event = of_peer(EventId::Verified, peer);
     event.topic = Some(shown(topic));
+    if let Some(digest) = digest {
+        event.detail("digest", output::hex(digest));
+    }
     event.detail("subscribers", subscribers.to_string());
     event
 }

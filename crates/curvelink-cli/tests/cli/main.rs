@@ -1,5 +1,6 @@
 //! Tests of the program from outside: what a shell sees.
 
+mod audit;
 mod control;
 mod doctor;
 mod evidence;

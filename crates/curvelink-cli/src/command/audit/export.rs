@@ -1,0 +1,82 @@
+//! `curvelink audit export`
+
+use std::io::{BufWriter, Write};
+use std::ops::Range;
+use std::path::Path;
+
+use anyhow::Context as _;
+use curvelink_audit::format::Format;
+use curvelink_audit::{JournalError, JournalReader, Progress};
+use tempfile::NamedTempFile;
+
+use super::{record, told};
+use crate::args::audit::AuditExportArgs;
+use crate::audit::interruptible;
+use crate::exit::usage;
+use crate::output;
+
+/// Entries between two looks at whether to go on.
+const STEP: u64 = 256;
+
+pub(super) async fn run(args: AuditExportArgs, dir: Option<&Path>) -> anyhow::Result<()> {
+    let reader = args.journal.open(dir)?;
+    let out = args.out.clone();
+    let range = interruptible("exporting", move |progress| {
+        // It appears under its name when it is whole; what was there before stays until then.
+        let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let file = NamedTempFile::new_in(parent.unwrap_or_else(|| Path::new(".")));
+        let file = file.with_context(|| format!("cannot write beside {}", out.display()))?;
+        let mut writer = BufWriter::new(file);
+        let range = args.from..args.to;
+        let written = match args.form.format() {
+            Some(format) => lines(&reader, range, format, &mut writer, progress)?,
+            None => {
+                let exported = reader.export(range, args.proofs, &mut writer, progress);
+                exported.map_err(told)?.range
+            }
+        };
+        let file = writer.into_inner().map_err(|error| error.into_error())?;
+        file.as_file().sync_all()?;
+        file.persist(&out)
+            .map_err(|error| error.error)
+            .with_context(|| format!("cannot write {}", out.display()))?;
+        Ok(written)
+    })
+    .await?;
+    output::line(&format!(
+        "entries {} to {} written",
+        range.start,
+        range.end.saturating_sub(1)
+    ))?;
+    Ok(())
+}
+
+fn lines(
+    reader: &JournalReader,
+    range: Range<u64>,
+    format: Format,
+    out: &mut dyn Write,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<Range<u64>> {
+    let kept = reader.range();
+    let range = range.start.max(kept.start)..range.end.min(kept.end);
+    if range.is_empty() {
+        return Err(told(JournalError::Range));
+    }
+    let total = range.end - range.start;
+    for entry in reader.entries(range.clone()) {
+        let entry = entry.map_err(told)?;
+        let done = entry.index - range.start;
+        if done.is_multiple_of(STEP) && !progress.tell(done, total) {
+            return Err(usage("interrupted: nothing is written, run it again"));
+        }
+        let record = record(&entry.octets).with_context(|| {
+            format!(
+                "entry {} can be read by its recipients alone: export an archive",
+                entry.index
+            )
+        })?;
+        out.write_all(&format.entry(&record))?;
+    }
+    Ok(range)
+}

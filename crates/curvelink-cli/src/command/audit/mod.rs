@@ -1,0 +1,112 @@
+//! `curvelink audit ...`: the journal made, read, proven and verified.
+
+mod diff;
+mod export;
+mod prove;
+mod show;
+mod verify;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use curvelink_audit::{JournalError, JournalReader, Record};
+use curvelink_tlog::Note;
+
+use crate::args::audit::{AuditCommand, JournalArgs};
+use crate::audit::{Place, interruptible};
+use crate::exit::{Exit, failure, usage};
+use crate::home::Home;
+use crate::output;
+
+/// No checkpoint and no key is longer.
+const MAX_SMALL_FILE: u64 = 64 * 1024;
+
+pub(crate) async fn run(command: AuditCommand, dir: Option<&Path>) -> anyhow::Result<()> {
+    match command {
+        AuditCommand::Init { origin } => init(origin.as_deref(), dir),
+        AuditCommand::Verify(args) => verify::run(args, dir).await,
+        AuditCommand::Show(args) => show::run(&args, dir),
+        AuditCommand::Tail(args) => show::tail(&args, dir).await,
+        AuditCommand::Prove(args) => prove::run(&args, dir),
+        AuditCommand::Diff(args) => diff::run(&args, dir),
+        AuditCommand::Export(args) => export::run(args, dir).await,
+        AuditCommand::Prune { before } => prune(before, dir).await,
+    }
+}
+
+fn init(origin: Option<&str>, dir: Option<&Path>) -> anyhow::Result<()> {
+    let home = Home::find(dir)?;
+    let place = Place::of(&home);
+    let anchor = place.create(&home, origin)?;
+    output::line(&anchor)?;
+    output::note(&format!(
+        "the journal is {}; keep this line elsewhere: every verification begins with it",
+        place.journal.display()
+    ));
+    Ok(())
+}
+
+async fn prune(before: u64, dir: Option<&Path>) -> anyhow::Result<()> {
+    let home = Home::find(dir)?;
+    let journal = Place::of(&home).open(&home)?;
+    interruptible("removing", move |progress| {
+        journal.prune(before, progress).map_err(told)
+    })
+    .await?;
+    output::line(&format!("entries below {before} are gone"))?;
+    Ok(())
+}
+
+/// The folder that was named, or that of the folder's hub.
+fn folder(named: Option<&Path>, dir: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match named {
+        Some(folder) => Ok(folder.to_owned()),
+        None => Ok(Place::of(&Home::find(dir)?).journal),
+    }
+}
+
+impl JournalArgs {
+    fn open(&self, dir: Option<&Path>) -> anyhow::Result<JournalReader> {
+        JournalReader::open(&folder(self.folder.as_deref(), dir)?).map_err(told)
+    }
+}
+
+/// What is damaged ends the program with the code for that.
+fn told(error: JournalError) -> anyhow::Error {
+    match &error {
+        JournalError::Damaged(_) => failure(Exit::Damaged, error.to_string()),
+        JournalError::Inconsistent => failure(Exit::VerificationFailed, error.to_string()),
+        JournalError::Io { error, .. } if error.kind() == std::io::ErrorKind::Interrupted => {
+            usage("interrupted: nothing is harmed, run it again")
+        }
+        _ => usage(error.to_string()),
+    }
+}
+
+/// A small file of text: a checkpoint or a key.
+fn small_text(path: &Path) -> anyhow::Result<String> {
+    let shown = path.display();
+    let length = fs::metadata(path)
+        .with_context(|| format!("cannot read {shown}"))?
+        .len();
+    if length > MAX_SMALL_FILE {
+        return Err(usage(format!(
+            "{shown} is too large for a checkpoint or a key"
+        )));
+    }
+    fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))
+}
+
+fn note(path: &Path) -> anyhow::Result<Note> {
+    let text = small_text(path)?;
+    text.parse().map_err(|_| {
+        let shown = path.display();
+        failure(Exit::Damaged, format!("{shown} holds no signed checkpoint"))
+    })
+}
+
+/// The record of an entry, where this reader may read it.
+fn record(octets: &[u8]) -> Option<Record> {
+    Record::from_json(octets).ok()
+}

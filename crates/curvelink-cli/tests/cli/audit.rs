@@ -1,0 +1,182 @@
+//! The hub's journal, as an auditor has it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use curvelink_tlog::{TlogProof, VerifyingNoteKey, leaf_hash};
+
+use crate::support::{Site, curvelink};
+
+/// A hub that took one message, refused another, and has stopped.
+fn stopped() -> Site {
+    let mut site = Site::up();
+    curvelink(
+        &site.dir,
+        "pub --as ci-scanner --wait 0 findings/x zap.toml",
+    )
+    .ok();
+    curvelink(&site.dir, "pub --as ci-scanner --wait 0 other/x zap.toml").fails(4);
+    site.hub.terminate();
+    site
+}
+
+/// The files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let below = |path: PathBuf| {
+        if path.is_dir() {
+            files(&path)
+        } else {
+            vec![path]
+        }
+    };
+    paths.flat_map(below).collect()
+}
+
+/// Changes one octet of what the journal says of the refused topic.
+fn alter(dir: &Path) {
+    for path in files(&dir.join("audit/tile/entries")) {
+        let mut octets = fs::read(&path).unwrap();
+        let at = octets.windows(7).position(|part| part == b"other/x");
+        if let Some(at) = at {
+            octets[at] ^= 1;
+            fs::write(&path, octets).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_journal_holds_what_happened_and_fails_where_an_octet_changed() {
+    let site = stopped();
+    let anchor = fs::read_to_string(site.dir.join("audit.vkey")).unwrap();
+    let verify = ["audit", "verify", "--anchor", anchor.trim()];
+    let said = curvelink(&site.dir, verify).ok();
+    for words in ["R1 ok", "R6 not checked", "ok: ", "not checked from here: "] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let refused = curvelink(&site.dir, "audit show --type CL1020").ok();
+    assert_eq!(refused.lines().count(), 1, "{refused}");
+    assert!(refused.contains("topic=other/x") && refused.contains("reason=topic-denied"));
+    assert_eq!(
+        curvelink(&site.dir, "audit show --type denied").ok(),
+        refused
+    );
+    assert_eq!(curvelink(&site.dir, "audit show --type none").ok(), "");
+    // Who was let in stands there before they were told so, and the end is the last entry.
+    let all = curvelink(&site.dir, "audit show").ok();
+    let position = |id: &str| all.find(id).unwrap_or_else(|| panic!("{id}: {all}"));
+    assert!(position("CL1010") < position("CL1001"));
+    assert!(
+        all.trim_end()
+            .lines()
+            .last()
+            .unwrap()
+            .contains("action=stop")
+    );
+
+    alter(&site.dir);
+    let index = refused.split('\t').next().unwrap();
+    let line = curvelink(&site.dir, verify).fails(2);
+    assert!(line.contains(&format!("entry {index}:")), "{line}");
+    let shown = curvelink(&site.dir, "audit verify --anchor audit.vkey --json");
+    let shown: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
+    assert_eq!(shown["verdict"], "bad");
+    for path in files(&site.dir.join("audit/tile/entries")) {
+        fs::remove_file(path).unwrap();
+    }
+    curvelink(&site.dir, verify).fails(3);
+    // Nothing is appended over damage.
+    curvelink(&site.dir, "up").fails(1);
+}
+
+#[test]
+fn a_hub_whose_journal_is_gone_does_not_begin_another() {
+    let site = stopped();
+    fs::rename(site.dir.join("audit"), site.dir.join("elsewhere")).unwrap();
+    let line = curvelink(&site.dir, "up").fails(1);
+    assert!(line.contains("audit is gone"), "{line}");
+    let line = curvelink(&site.dir, "audit init").fails(1);
+    assert!(line.contains("had one"), "{line}");
+    fs::rename(site.dir.join("audit.vkey"), site.dir.join("old.vkey")).unwrap();
+    // The key of the last epoch would sign for another log.
+    fs::remove_file(site.dir.join("state/epoch.key")).unwrap();
+    let anchor = curvelink(&site.dir, "audit init --origin hub.example/second").ok();
+    assert!(anchor.starts_with("hub.example/second+"), "{anchor}");
+    curvelink(&site.dir, "audit verify --anchor old.vkey").fails(2);
+    curvelink(&site.dir, "audit verify elsewhere --anchor old.vkey").ok();
+}
+
+#[test]
+fn a_proof_and_an_archive_stand_for_themselves() {
+    let site = stopped();
+    let kept = site.dir.join("kept");
+    fs::copy(site.dir.join("audit/checkpoint"), &kept).unwrap();
+    let shown = curvelink(&site.dir, "audit show --type CL2002").ok();
+    let index = shown.split('\t').next().unwrap();
+    let line = format!("audit prove {index} --entry entry.json");
+    let proof: TlogProof = curvelink(&site.dir, line).ok().parse().expect("a proof");
+    let entry = fs::read(site.dir.join("entry.json")).unwrap();
+    // Whoever has no more than the archive finds the key of the epoch there.
+    curvelink(&site.dir, "audit export --as archive --proofs --out a.tar").ok();
+    let unpacked = site.dir.join("unpacked");
+    fs::create_dir(&unpacked).unwrap();
+    crate::support::shell(&site.dir, "tar xf a.tar -C unpacked").ok();
+    let key = fs::read_to_string(unpacked.join("keys/epoch-000001.vkey")).unwrap();
+    let key: VerifyingNoteKey = key.trim().parse().expect("a key");
+    let origin = key.name().to_owned();
+    proof
+        .verify(leaf_hash(&entry), &key, &origin)
+        .expect("it is in the log");
+    let mut altered = entry.clone();
+    altered[9] ^= 1;
+    assert!(proof.verify(leaf_hash(&altered), &key, &origin).is_err());
+    curvelink(
+        &site.dir,
+        "audit verify unpacked --archive --anchor audit.vkey",
+    )
+    .ok();
+    curvelink(&site.dir, "audit verify unpacked --anchor audit.vkey").fails(2);
+    for line in ["audit prove 4000", "audit prove 18446744073709551615"] {
+        curvelink(&site.dir, line).fails(1);
+    }
+    curvelink(&site.dir, "audit verify --anchor audit.vkey --witness kept").ok();
+    curvelink(&site.dir, "audit diff kept audit/checkpoint").ok();
+    let formats = ["json", "ocsf", "syslog", "cef", "ecs", "journald"];
+    for form in formats {
+        curvelink(
+            &site.dir,
+            format!("audit export --as {form} --out {form}.out"),
+        )
+        .ok();
+        let text = fs::read_to_string(site.dir.join(format!("{form}.out"))).unwrap();
+        assert!(text.contains("other/x"), "{form}");
+    }
+}
+
+#[test]
+fn a_journal_that_was_cut_back_is_found_with_a_checkpoint_from_elsewhere_alone() {
+    let mut site = Site::up();
+    curvelink(
+        &site.dir,
+        "pub --as ci-scanner --wait 0 findings/1 zap.toml",
+    )
+    .ok();
+    site.hub.terminate();
+    crate::support::shell(&site.dir, "cp -a audit old && cp state/epoch.key old.key").ok();
+    let mut hub = crate::support::Background::start(&site.dir, "again", "up");
+    hub.line();
+    curvelink(
+        &site.dir,
+        "pub --as ci-scanner --wait 0 findings/2 zap.toml",
+    )
+    .ok();
+    hub.terminate();
+    fs::copy(site.dir.join("audit/checkpoint"), site.dir.join("kept")).unwrap();
+    curvelink(&site.dir, "audit verify --anchor audit.vkey --witness kept").ok();
+    crate::support::shell(&site.dir, "rm -r audit && mv old audit").ok();
+    curvelink(&site.dir, "audit verify --anchor audit.vkey").ok();
+    let line = curvelink(&site.dir, "audit verify --anchor audit.vkey --witness kept");
+    assert!(line.out.contains("R6 FAILED"), "{}", line.out);
+    assert_ne!(line.code, 0);
+}
