@@ -217,9 +217,12 @@ fn the_demo_holds_with_the_bundled_findings_and_with_others() {
     let out = curvelink(dir.path(), "demo").ok();
     assert_eq!(
         out.lines().filter(|line| line.starts_with("ok  ")).count(),
-        8,
+        10,
         "{out}"
     );
+    for words in ["(unknown-key)", "(topic-denied)", "and it fails: R3 entry "] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
     fs::write(dir.path().join("mine.sarif"), "{\"version\":\"2.1.0\"}").unwrap();
     assert!(
         curvelink(dir.path(), "demo --file mine.sarif")
