@@ -128,7 +128,7 @@ fn a_proof_and_an_archive_stand_for_themselves() {
     proof
         .verify(leaf_hash(&entry), &key, &origin)
         .expect("it is in the log");
-    let mut altered = entry.clone();
+    let mut altered = entry;
     altered[9] ^= 1;
     assert!(proof.verify(leaf_hash(&altered), &key, &origin).is_err());
     curvelink(
