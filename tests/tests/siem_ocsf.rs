@@ -65,7 +65,10 @@ fn every_event_is_what_the_released_schema_says() {
 #[test]
 fn an_event_that_is_not_right_is_refused_by_the_schema() {
     let mut broken = Vec::new();
-    for event in events() {
+    let mut one_of_each = events();
+    one_of_each.sort_by_key(|event| event["class_uid"].as_u64());
+    one_of_each.dedup_by_key(|event| event["class_uid"].as_u64());
+    for event in one_of_each {
         for required in [
             "class_uid",
             "activity_id",
