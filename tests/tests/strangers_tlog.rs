@@ -133,7 +133,7 @@ impl Log {
         let mut altered = proof.clone();
         let (mut entry_shown, text) = (entry(index), proof.to_string());
         match altered.hashes.first_mut() {
-            Some(hash) if size % 2 == 0 => hash.0[size % 32] ^= 1,
+            Some(hash) if size.is_multiple_of(2) => hash.0[size % 32] ^= 1,
             _ => entry_shown[0] ^= 1,
         }
         [
