@@ -26,6 +26,40 @@ pub(crate) fn write_synced(path: &Path, octets: &[u8]) -> io::Result<()> {
     sync_folder(&folder)
 }
 
+/// Writes a file that lasts once [`sync_files`] says so.
+pub(crate) fn write(path: &Path, octets: &[u8]) -> io::Result<()> {
+    make_folder(&folder_of(path))?;
+    fs::write(path, octets)
+}
+
+/// Makes files last that were written before. Many are made to last at once, with whatever else
+/// the file system has to write: one wait instead of one for each.
+pub(crate) fn sync_files(files: &[PathBuf]) -> io::Result<()> {
+    const FEW: usize = 4;
+    if files.len() > FEW
+        && let Some(path) = files.first()
+        && let Some(synced) = sync_file_system_of(path)
+    {
+        return synced;
+    }
+    for path in files {
+        File::open(path)?.sync_all()?;
+        sync_folder_of(path)?;
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn sync_file_system_of(path: &Path) -> Option<io::Result<()>> {
+    let file = File::open(path);
+    Some(file.and_then(|file| nix::unistd::syncfs(&file).map_err(Into::into)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system_of(_: &Path) -> Option<io::Result<()>> {
+    None
+}
+
 /// Like [`write_synced`], for a new file that its owner alone may read.
 pub(crate) fn write_private(path: &Path, octets: &[u8]) -> io::Result<()> {
     let mut file = private().create_new(true).open(path)?;

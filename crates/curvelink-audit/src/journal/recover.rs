@@ -145,6 +145,7 @@ impl Log {
             unsealed_octets: 0,
             times: Times {
                 seal: now,
+                took: Duration::ZERO,
                 retry: Duration::ZERO,
                 unsynced: None,
                 epoch: now,

@@ -302,10 +302,13 @@ impl Edge {
     /// Writes what is not on disk yet, entries before their hashes; lasting when this returns. May
     /// be called again after an error.
     pub(crate) fn write(&mut self, layout: &Layout) -> Result<(), JournalError> {
+        let mut written = Vec::new();
         for (tile, octets) in &self.full {
-            files::write_synced(&layout.tile(*tile), octets).about(tile.to_string())?;
+            let path = layout.tile(*tile);
+            files::write(&path, octets).about(tile.to_string())?;
+            written.push(path);
         }
-        self.full.clear();
+        let full = written.len();
         for tile in self.narrow_tiles() {
             let path = layout.tile(tile);
             // One width of a tile has one content, and what is signed is never written again.
@@ -316,9 +319,12 @@ impl Edge {
                 None => self.bundle.clone(),
                 Some(level) => octets_of(self.level(level.into())),
             };
-            files::write_synced(&path, &octets).about(tile.to_string())?;
-            self.narrow.push(path);
+            files::write(&path, &octets).about(tile.to_string())?;
+            written.push(path);
         }
+        files::sync_files(&written).about("tile")?;
+        self.full.clear();
+        self.narrow.extend(written.into_iter().skip(full));
         Ok(())
     }
 
