@@ -28,6 +28,7 @@ pages! {
     endpoints = "endpoints.md",
     around = "around.md",
     siem = "siem.md",
+    audit = "audit.md",
     questions = "questions.md",
     coming_from = "coming-from.md",
 }

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use curvelink_tests::golang;
+use curvelink_tests::guide::blocks;
 use curvelink_tlog::{TlogProof, VerifyingNoteKey, leaf_hash};
 
-use crate::support::{Site, curvelink};
+use crate::support::{Background, Site, curvelink, shell};
 
 /// A hub that took one message, refused another, and has stopped.
 fn stopped() -> Site {
@@ -121,7 +123,7 @@ fn a_proof_and_an_archive_stand_for_themselves() {
     curvelink(&site.dir, "audit export --as archive --proofs --out a.tar").ok();
     let unpacked = site.dir.join("unpacked");
     fs::create_dir(&unpacked).unwrap();
-    crate::support::shell(&site.dir, "tar xf a.tar -C unpacked").ok();
+    shell(&site.dir, "tar xf a.tar -C unpacked").ok();
     let key = fs::read_to_string(unpacked.join("keys/epoch-000001.vkey")).unwrap();
     let key: VerifyingNoteKey = key.trim().parse().expect("a key");
     let origin = key.name().to_owned();
@@ -154,6 +156,62 @@ fn a_proof_and_an_archive_stand_for_themselves() {
     }
 }
 
+/// The page's session, from the export to Go's verdict; and the same with an altered entry, and
+/// with the anchor of somebody else.
+#[test]
+fn an_auditors_session_is_as_written() {
+    // Built from the same packages.
+    if golang::tlog().is_err() {
+        return;
+    }
+    let site = stopped();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/audit.md");
+    let page = fs::read_to_string(page).expect("a page");
+    let blocks = blocks(&page);
+    let block = |language: &str, nth: usize| {
+        let of = blocks.iter().filter(|(it, _)| *it == language);
+        of.map(|(_, text)| text.clone()).nth(nth).expect("a block")
+    };
+    fs::copy(site.dir.join("audit.vkey"), site.dir.join("kept.vkey")).unwrap();
+    let checkpoint = site.dir.join("audit/checkpoint");
+    fs::copy(checkpoint, site.dir.join("kept.checkpoint")).unwrap();
+    let said = shell(&site.dir, &block("sh", 0)).ok();
+    for line in block("text", 0).lines() {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    for file in ["audit.tar", "kept.vkey"] {
+        fs::copy(site.dir.join(file), elsewhere.path().join(file)).unwrap();
+    }
+    fs::write(elsewhere.path().join("entry.go"), block("go", 0)).unwrap();
+    let shown = curvelink(&site.dir, "audit show --type denied").ok();
+    let index = shown.split('\t').next().unwrap();
+    let commands = block("sh", 1).replace("kept.vkey 9", &format!("kept.vkey {index}"));
+    let run = |commands: &str| shell(elsewhere.path(), commands);
+    let entry = run(&commands).ok();
+    assert!(entry.contains("\"topic\":\"other/x\""), "{entry}");
+
+    let again = commands.lines().last().unwrap();
+    let altered = "sed -i 's,other/x,other/y,' tile/entries/*/* && ";
+    let line = run(&(altered.to_owned() + again));
+    assert_ne!(line.code, 0);
+    assert!(
+        line.err.contains("invalid transparency proof"),
+        "{}",
+        line.err
+    );
+    let other = stopped();
+    let other = other.dir.join("audit.vkey");
+    let line = run(&again.replace("kept.vkey", &other.display().to_string()));
+    assert_ne!(line.code, 0);
+    assert!(
+        line.err.contains("no verifiable signatures"),
+        "{}",
+        line.err
+    );
+}
+
 #[test]
 fn a_journal_that_was_cut_back_is_found_with_a_checkpoint_from_elsewhere_alone() {
     let mut site = Site::up();
@@ -163,8 +221,8 @@ fn a_journal_that_was_cut_back_is_found_with_a_checkpoint_from_elsewhere_alone()
     )
     .ok();
     site.hub.terminate();
-    crate::support::shell(&site.dir, "cp -a audit old && cp state/epoch.key old.key").ok();
-    let mut hub = crate::support::Background::start(&site.dir, "again", "up");
+    shell(&site.dir, "cp -a audit old && cp state/epoch.key old.key").ok();
+    let mut hub = Background::start(&site.dir, "again", "up");
     hub.line();
     curvelink(
         &site.dir,
@@ -174,7 +232,7 @@ fn a_journal_that_was_cut_back_is_found_with_a_checkpoint_from_elsewhere_alone()
     hub.terminate();
     fs::copy(site.dir.join("audit/checkpoint"), site.dir.join("kept")).unwrap();
     curvelink(&site.dir, "audit verify --anchor audit.vkey --witness kept").ok();
-    crate::support::shell(&site.dir, "rm -r audit && mv old audit").ok();
+    shell(&site.dir, "rm -r audit && mv old audit").ok();
     curvelink(&site.dir, "audit verify --anchor audit.vkey").ok();
     let line = curvelink(&site.dir, "audit verify --anchor audit.vkey --witness kept");
     assert!(line.out.contains("R6 FAILED"), "{}", line.out);
