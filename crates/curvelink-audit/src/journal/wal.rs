@@ -62,7 +62,7 @@ impl Wal {
     ///
     /// # Errors
     ///
-    /// What the system says; the file is then as it was, unless [`Undone::No`].
+    /// What the system says, and whether the file is as it was.
     pub(crate) fn append<'a>(
         &mut self,
         first: u64,
