@@ -353,3 +353,42 @@ fn the_exported_proof_and_key_are_enough_to_check_the_statement() {
     assert_eq!(export::tlog_proof(&each), None);
     assert_eq!(export::tlog_vkey(&each, &key(1).verifying_key()), None);
 }
+
+#[test]
+fn a_log_of_another_run_proves_nothing_and_a_key_signs_once() {
+    let mut signer =
+        Signer::start(key(1), "ci", "hub", Progress::default(), at(NOW)).expect("starts");
+    let each = signer
+        .sign_at(&["a"], "text/plain", at(NOW))
+        .expect("signs");
+    let statement = Trailer::parse(&each)
+        .expect("well formed")
+        .statement_octets()
+        .to_vec();
+    let id = key(1).verifying_key().id();
+    let proof_of = |epoch: i64| {
+        let origin = batch_proof::origin(id, epoch.unsigned_abs(), 0);
+        let head = TreeHead {
+            size: 1,
+            root: leaf_hash(&statement),
+        };
+        let checkpoint = batch_proof::sign(&origin, head, &key(1)).expect("signs");
+        TlogProof {
+            extra: None,
+            index: 0,
+            hashes: Vec::new(),
+            checkpoint,
+        }
+        .to_string()
+    };
+    let verdict = |trailer: Vec<u8>| verifier().verify_at_rest(&[b"a".to_vec(), trailer]).err();
+    let batched = |epoch| Trailer::batch_octets(&statement, &proof_of(epoch));
+    assert_eq!(verdict(batched(NOW)), None);
+    assert_eq!(verdict(batched(NOW + 1)), Some(VerifyError::BadSignature));
+
+    let proof = proof_of(NOW);
+    let length = u32::try_from(proof.len()).expect("short").to_be_bytes();
+    let mut both = [&each, length.as_slice(), proof.as_bytes()].concat();
+    both[4] = 2;
+    assert_eq!(verdict(both), Some(Malformed::RepeatedKey.into()));
+}
