@@ -163,10 +163,10 @@ fn lifecycle_activity(action: Option<&str>) -> u64 {
 
 fn key_activity(action: Option<&str>) -> u64 {
     match action {
-        Some("generated") => 1,
+        Some("generated" | "accepted") => 1,
         Some("loaded") => 2,
         Some("rotated") => 3,
-        Some("revoked") => 11,
+        Some("revoked" | "withdrawn") => 11,
         _ => OTHER,
     }
 }
