@@ -1,6 +1,6 @@
 //! The same mutated handshakes into curvelink and into libzmq: both must take them, or neither.
 //!
-//! A handshake is a [`Script`]; a mutation changes one of its parts before it becomes octets, so
+//! A handshake is a script; a mutation changes one of its parts before it becomes octets, so
 //! that what is inside of a box can be changed too. Each mutation is of a class, and a class may
 //! name the row of `docs/deviations.md` that explains why curvelink refuses what libzmq takes.
 //! Any other difference fails.
