@@ -1,5 +1,7 @@
 //! The statement: what is signed about a message, as an in-toto Statement v1.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -184,11 +186,11 @@ pub(crate) fn digests(frames: &[impl AsRef<[u8]>]) -> Vec<[u8; 32]> {
 #[serde(deny_unknown_fields)]
 struct Wire<'a> {
     #[serde(borrow, rename = "_type")]
-    statement_type: Text<'a>,
+    statement_type: Cow<'a, str>,
     #[serde(borrow)]
     subject: Vec<Subject<'a>>,
     #[serde(borrow, rename = "predicateType")]
-    predicate_type: Text<'a>,
+    predicate_type: Cow<'a, str>,
     #[serde(borrow)]
     predicate: Predicate<'a>,
 }
@@ -197,7 +199,7 @@ struct Wire<'a> {
 #[serde(deny_unknown_fields)]
 struct Subject<'a> {
     #[serde(borrow)]
-    name: Text<'a>,
+    name: Cow<'a, str>,
     #[serde(borrow)]
     digest: DigestSet<'a>,
 }
@@ -206,7 +208,7 @@ struct Subject<'a> {
 #[serde(deny_unknown_fields)]
 struct DigestSet<'a> {
     #[serde(borrow)]
-    sha256: Text<'a>,
+    sha256: Cow<'a, str>,
 }
 
 /// The members of [`Predicate`].
@@ -229,20 +231,20 @@ const PREDICATE_MEMBERS: [&str; 12] = [
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Predicate<'a> {
     #[serde(borrow)]
-    signer: Text<'a>,
+    signer: Cow<'a, str>,
     #[serde(borrow)]
-    aud: Text<'a>,
+    aud: Cow<'a, str>,
     epoch: u64,
     seq: u64,
     tseq: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     prev: Option<Position>,
     #[serde(borrow)]
-    time: Text<'a>,
+    time: Cow<'a, str>,
     #[serde(borrow)]
-    topic: Text<'a>,
+    topic: Cow<'a, str>,
     #[serde(borrow)]
-    content_type: Text<'a>,
+    content_type: Cow<'a, str>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     in_reply_to: Option<Text<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
@@ -251,8 +253,8 @@ struct Predicate<'a> {
     heartbeat: Option<bool>,
 }
 
-/// Borrowed, unless it is read and was written with escapes.
-type Text<'a> = std::borrow::Cow<'a, str>;
+/// What serde borrows only where the type is spelt out.
+type Text<'a> = Cow<'a, str>;
 
 impl<'a> Wire<'a> {
     fn of(statement: &'a Statement) -> Self {
@@ -294,7 +296,7 @@ impl<'a> Wire<'a> {
             return Err(broken("predicateType"));
         }
         let frame = |(index, subject): (usize, &Subject<'_>)| {
-            let named_in_order = subject.name == format!("frame/{index}");
+            let named_in_order = is_frame(&subject.name, index);
             hex::decode(&subject.digest.sha256).filter(|_| named_in_order)
         };
         let frames: Option<_> = self.subject.iter().enumerate().map(frame).collect();
@@ -326,6 +328,14 @@ impl<'a> Wire<'a> {
             frames: frames.ok_or_else(|| broken("subject"))?,
         })
     }
+}
+
+/// Whether a subject's name is that of a frame, in its one spelling.
+fn is_frame(name: &str, index: usize) -> bool {
+    let digits = name.strip_prefix("frame/").unwrap_or_default();
+    let is_number = digits.bytes().all(|digit| digit.is_ascii_digit());
+    let is_shortest = digits == "0" || !digits.starts_with('0');
+    is_number && is_shortest && digits.parse() == Ok(index)
 }
 
 #[cfg(test)]

@@ -115,6 +115,10 @@ impl Trailer {
         &self.statement
     }
 
+    pub(crate) fn into_statement(self) -> Vec<u8> {
+        self.statement
+    }
+
     /// The statement, read strictly. Nothing in it is proven before a
     /// [`Verifier`](crate::Verifier) has said so.
     ///

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use curvelink_tlog::{TreeHead, leaf_hash};
+use sha2::{Digest as _, Sha256};
 
 use crate::batch_proof::BatchProof;
 use crate::keys::KeyId;
@@ -57,13 +58,20 @@ pub struct Verified {
     pub statement: Statement,
     /// The key of that identity.
     pub key: KeyId,
-    /// SHA-256 of the statement's octets.
-    pub digest: [u8; 32],
     /// What the numbers tell; empty when the message is the next of its topic.
     pub flags: Vec<Flag>,
+    /// The statement as it was signed.
+    octets: Vec<u8>,
 }
 
 impl Verified {
+    /// SHA-256 of the statement's octets: the name of this message in a journal. Computed at each
+    /// call.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.octets).into()
+    }
+
     /// Whether the message says to answer the request whose statement has the SHA-256 `request`:
     /// the [`Verified::digest`] of it, or [`Trailer::statement_digest`] of what was sent.
     pub fn answers(&self, request: &[u8; 32]) -> bool {
@@ -205,9 +213,9 @@ impl Verifier {
         };
         let verified = Verified {
             key: signer.id,
-            digest: trailer.statement_digest(),
             statement,
             flags,
+            octets: trailer.into_statement(),
         };
         Ok((verified, checkpoint))
     }

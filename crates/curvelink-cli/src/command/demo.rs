@@ -180,7 +180,7 @@ impl Stage {
         ok(&format!(
             "siem verified it: signature, digests, signer, topic, audience, time; statement \
              sha256:{}",
-            output::hex(&verified.digest)
+            output::hex(&verified.digest())
         ))?;
         Ok(message)
     }

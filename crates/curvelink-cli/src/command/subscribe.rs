@@ -170,7 +170,7 @@ impl Reader {
             Ok(verified) => {
                 self.deliver(message, &verified)?;
                 if let Some((receipts, socket)) = &self.receipts {
-                    receipts.confirm(socket, &verified.statement.topic, &verified.digest);
+                    receipts.confirm(socket, &verified.statement.topic, &verified.digest());
                 }
                 Ok(true)
             }

@@ -183,7 +183,7 @@ impl Shown {
                 epoch: statement.epoch,
                 seq: statement.seq,
                 time: statement.time.to_string(),
-                digest: output::hex(&verified.digest),
+                digest: output::hex(&verified.digest()),
             }),
             flags: verified.flags.iter().map(|flag| flag.code()).collect(),
             missing: missing.sum(),

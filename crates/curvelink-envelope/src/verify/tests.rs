@@ -82,7 +82,7 @@ fn a_good_message_passes_with_what_was_stated() {
     assert_eq!(verified.key, key(1).verifying_key().id());
     assert_eq!(verified.flags, []);
     let trailer = Trailer::parse(&message[2]).expect("well formed");
-    assert_eq!(verified.digest, trailer.statement_digest());
+    assert_eq!(verified.digest(), trailer.statement_digest());
 }
 
 #[test]
