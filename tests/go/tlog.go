@@ -70,9 +70,14 @@ func checkRecord(c testCase) error {
 	if len(parts) != 2 || len(lines) < 2 || lines[0] != "c2sp.org/tlog-proof@v1" || !strings.HasPrefix(lines[1], "index ") {
 		return errForm
 	}
-	index, err := strconv.ParseInt(strings.TrimPrefix(lines[1], "index "), 10, 64)
+	digits := strings.TrimPrefix(lines[1], "index ")
+	index, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil {
 		return err
+	}
+	// The library leaves the form of a proof to its caller, and a number has one spelling.
+	if strconv.FormatInt(index, 10) != digits {
+		return errForm
 	}
 	path, err := hashes(lines[2:])
 	if err != nil {
