@@ -19,8 +19,8 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::export::Exported;
 pub use self::format::Format;
 pub use self::journal::{
-    AppendError, Damage, Durability, InvalidRecipient, Journal, JournalError, JournalSettings,
-    KeyProblem, OnFailure, Receipt, Recipient, RecipientKey, Status,
+    AppendError, Checkpoints, Damage, Durability, InvalidRecipient, Journal, JournalError,
+    JournalSettings, KeyProblem, OnFailure, Receipt, Recipient, RecipientKey, Status,
 };
 pub use self::progress::Progress;
 pub use self::reader::{Diff, Entries, Entry, JournalReader};

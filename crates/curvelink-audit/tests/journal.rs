@@ -3,6 +3,11 @@
 mod common;
 
 use std::fs;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use curvelink_audit::{
@@ -48,6 +53,61 @@ fn each_run_goes_on_where_the_last_ended_with_a_key_of_its_own() {
     assert_eq!((report.epochs, report.size), (5, 1 + 4 * 101));
     let keys = fs::read_dir(place.folder.path()).unwrap().count();
     assert_eq!(keys, 2, "the journal and one key");
+}
+
+#[test]
+fn whoever_waits_for_checkpoints_is_told_the_newest_and_of_the_end() {
+    let place = Place::new();
+    let mut settings = settings();
+    // Sealed here, and at no other time.
+    settings.seal_after = Duration::from_secs(3600);
+    settings.heartbeat = Duration::from_secs(3600);
+    let journal = place.open(settings).unwrap();
+    let (mut early, mut late) = (journal.checkpoints(), journal.checkpoints());
+    let first = wait(early.next()).unwrap();
+    assert_eq!(first, journal.status().checkpoint);
+    assert!(poll(pin!(early.next())).is_pending(), "there is no newer");
+    let told = thread::spawn(move || (wait(early.next()), early));
+    append(&journal, 1);
+    journal.seal().unwrap();
+    let (second, mut early) = told.join().unwrap();
+    let newest = place.reader().note().to_owned();
+    assert_eq!(second.unwrap(), newest);
+    assert_ne!(first, newest);
+    assert_eq!(wait(late.next()).unwrap(), newest, "and none between");
+
+    append(&journal, 1);
+    let told = thread::spawn(move || (wait(early.next()), wait(early.next())));
+    journal.close().unwrap();
+    let (last, end) = told.join().unwrap();
+    assert_eq!(last.as_deref(), Some(place.reader().note()));
+    assert_eq!(end, None);
+    assert_eq!(wait(late.next()), last);
+    assert_eq!(wait(late.next()), None);
+}
+
+fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Waits on this thread until woken.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let (mut future, mut cx) = (pin!(future), Context::from_waker(&waker));
+    loop {
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
+    }
 }
 
 #[test]

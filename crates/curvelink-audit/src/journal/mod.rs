@@ -20,11 +20,13 @@ mod seal;
 mod settings;
 pub(crate) mod tiles;
 pub(crate) mod wal;
+mod watch;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -34,11 +36,13 @@ pub use self::encrypt::{InvalidRecipient, Recipient, RecipientKey};
 pub use self::error::{AppendError, Damage, JournalError, KeyProblem};
 pub use self::receipt::Receipt;
 pub use self::settings::{Durability, JournalSettings, OnFailure};
+pub use self::watch::Checkpoints;
 
 use self::error::About;
 use self::log::Log;
 use self::notice::{Notice, Stamp, is_reserved};
 use self::receipt::{Promise, pair};
+use self::watch::Watch;
 use crate::{Clock, Record, SystemClock};
 
 /// Octets of entries that may wait for the writer.
@@ -181,6 +185,12 @@ impl Journal {
         self.shared.lock().status.clone()
     }
 
+    /// The newest checkpoint, and each that is signed from now on.
+    #[must_use]
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::new(Arc::clone(&self.shared))
+    }
+
     /// Writes what was appended before and signs a checkpoint of it; blocks until that is done.
     ///
     /// # Errors
@@ -298,6 +308,7 @@ struct Queue {
     lost: u64,
     is_closed: bool,
     status: Status,
+    watch: Watch,
 }
 
 enum Job {
@@ -320,6 +331,23 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes note of how the journal is now.
+    fn tell(&self, log: &Log, problem: Option<String>) {
+        let watchers = {
+            let mut queue = self.lock();
+            let status = Status {
+                lost: queue.status.lost,
+                problem,
+                ..Status::of(log)
+            };
+            let is_newer = status.checkpoint != queue.status.checkpoint;
+            queue.status = status;
+            is_newer.then(|| queue.watch.advance())
+        };
+        // After the lock.
+        watchers.into_iter().flatten().for_each(Waker::wake);
+    }
+
     /// All that waits, at the latest after this time; `None` when the journal is closed.
     fn take(&self, longest: Duration) -> Option<VecDeque<Job>> {
         let mut queue = self.lock();
@@ -340,13 +368,14 @@ struct Ending<'a>(&'a Shared);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        let left = {
+        let (left, watchers) = {
             let mut queue = self.0.lock();
             queue.is_closed = true;
-            std::mem::take(&mut queue.jobs)
+            (std::mem::take(&mut queue.jobs), queue.watch.end())
         };
         // After the lock: promises that are dropped wake whoever waits for them.
         drop(left);
+        watchers.for_each(Waker::wake);
     }
 }
 
@@ -359,19 +388,13 @@ fn run(shared: &Shared, mut log: Log) {
         log.tick();
         let unwritten = unwritten.map(|error| error.to_string());
         let problem = unwritten.or_else(|| log.problem.clone());
-        let mut queue = shared.lock();
-        let lost = queue.status.lost;
-        queue.status = Status {
-            lost,
-            problem,
-            ..Status::of(&log)
-        };
-        drop(queue);
+        shared.tell(&log, problem);
         longest = log.idle_time();
     }
     // Where it fails, the write-ahead file still has what was acknowledged.
     if log.sealed < log.size() {
         let _ = log.seal();
+        shared.tell(&log, None);
     }
 }
 
