@@ -222,9 +222,11 @@ impl Journal {
             if queue.is_closed {
                 return Err(JournalError::Closed);
             }
-            queue.jobs.push_back(Job::Call(Box::new(move |log| {
+            queue.jobs.push_back(Job::Call(Box::new(move |shared, log| {
+                let outcome = call(log);
+                shared.publish(log, None);
                 // Whoever asked may have gone.
-                let _ = answer.send(call(log));
+                let _ = answer.send(outcome);
             })));
             self.shared.work.notify_one();
         }
@@ -313,7 +315,7 @@ struct Queue {
 
 enum Job {
     Entry(Vec<u8>, Promise),
-    Call(Box<dyn FnOnce(&mut Log) + Send>),
+    Call(Box<dyn FnOnce(&Shared, &mut Log) + Send>),
 }
 
 impl fmt::Debug for Job {
@@ -331,13 +333,15 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of how the journal is now.
-    fn tell(&self, log: &Log, problem: Option<String>) {
+    /// Tells how the journal does: before whoever caused that has an answer, so that nobody who
+    /// asks then is told of the past.
+    fn publish(&self, log: &Log, unwritten: Option<AppendError>) {
+        let unwritten = unwritten.map(|error| error.to_string());
         let watchers = {
             let mut queue = self.lock();
             let status = Status {
                 lost: queue.status.lost,
-                problem,
+                problem: unwritten.or_else(|| log.problem.clone()),
                 ..Status::of(log)
             };
             let is_newer = status.checkpoint != queue.status.checkpoint;
@@ -386,9 +390,7 @@ fn run(shared: &Shared, mut log: Log) {
     while let Some(jobs) = shared.take(longest) {
         let unwritten = work(shared, &mut log, jobs);
         log.tick();
-        let unwritten = unwritten.map(|error| error.to_string());
-        let problem = unwritten.or_else(|| log.problem.clone());
-        shared.tell(&log, problem);
+        shared.publish(&log, unwritten);
         longest = log.idle_time();
     }
     // Where it fails, the write-ahead file still has what was acknowledged.
@@ -410,7 +412,7 @@ fn work(shared: &Shared, log: &mut Log, jobs: VecDeque<Job>) -> Option<AppendErr
             }
             Job::Call(call) => {
                 problem = write(shared, log, &mut entries, &mut promises).or(problem);
-                call(log);
+                call(shared, log);
             }
         }
     }
@@ -441,6 +443,7 @@ fn write(
         queue.lost += promises.len() as u64;
         queue.status.lost += promises.len() as u64;
     }
+    shared.publish(log, written.err());
     entries.clear();
     for (at, promise) in promises.drain(..).enumerate() {
         promise.keep(written.map(|first| first + at as u64));
