@@ -1,4 +1,4 @@
-//! `Audited`: decisions about peers that take effect once they are recorded.
+//! `Audited`: admissions that take effect once they are recorded.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -10,11 +10,15 @@ use curvelink_proto::{
 
 use crate::{Journal, OnFailure, Record};
 
-/// A handler whose answers are in the journal before they take effect (CL1010).
+/// A handler whose admissions are in the journal before they take effect (CL1010).
 ///
 /// With [`OnFailure::Refuse`], a peer that would be admitted and whose admission could not be
-/// written as the journal's durability has it is told to come back later (ZAP 300). A refusal
-/// takes effect either way. Nothing here blocks: the future waits for the journal's thread.
+/// written as the journal's durability has it is told to come back later (ZAP 300). Nothing here
+/// blocks: the future waits for the journal's thread.
+///
+/// A refusal leaves no entry here: whoever is not admitted decides how often it is refused, and
+/// could fill a disk. Refusals are events of the context (CL1002), which adds them up by source and
+/// reason; record those too.
 #[derive(Debug)]
 pub struct Audited<H> {
     handler: H,
@@ -22,7 +26,7 @@ pub struct Audited<H> {
 }
 
 impl<H: ZapHandler> Audited<H> {
-    /// Records the answers of `handler` in `journal`.
+    /// Records whom `handler` admits in `journal`.
     #[must_use]
     pub const fn new(handler: H, journal: Arc<Journal>) -> Self {
         Self { handler, journal }
@@ -37,18 +41,20 @@ impl<H: ZapHandler> Audited<H> {
     async fn answer(&self, request: &ZapRequest) -> ZapReply {
         let since = Instant::now();
         let reply = self.handler.authenticate(request).await;
-        let mut event = decision(request, &reply);
+        if reply.status != ZapStatus::Admitted {
+            return reply;
+        }
+        let mut event = admission(request, &reply);
         event.duration = Some(since.elapsed());
         let recorded = self.journal.append(Record::from(&event)).await;
-        let must_record = self.journal.on_failure() == OnFailure::Refuse;
-        if recorded.is_err() && must_record && reply.status == ZapStatus::Admitted {
+        if recorded.is_err() && self.journal.on_failure() == OnFailure::Refuse {
             return ZapReply::temporary();
         }
         reply
     }
 }
 
-fn decision(request: &ZapRequest, reply: &ZapReply) -> SecurityEvent {
+fn admission(request: &ZapRequest, reply: &ZapReply) -> SecurityEvent {
     let some = |text: &Arc<str>| Some(Arc::clone(text)).filter(|text| !text.is_empty());
     let mut event = SecurityEvent::new(EventId::Decision, SystemTime::now());
     event.at(Some(request.address));
@@ -58,11 +64,7 @@ fn decision(request: &ZapRequest, reply: &ZapReply) -> SecurityEvent {
     if let Credentials::Curve(key) = &request.credentials {
         event.fingerprint = Some(key.fingerprint());
     }
-    if reply.status == ZapStatus::Admitted {
-        event.identity = some(&reply.user_id);
-    } else {
-        event.severity = curvelink_proto::Severity::Medium;
-    }
+    event.identity = some(&reply.user_id);
     event.status = Some(reply.status.code());
     event
 }

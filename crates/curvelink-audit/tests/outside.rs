@@ -202,6 +202,8 @@ fn a_journal_without_its_witnesses_is_reported() {
     ];
     ours.min_witnesses = 2;
     let journal = place.open(ours.clone()).unwrap();
+    journal.append(record(1)).wait().unwrap();
+    journal.seal().unwrap();
     let mut note: Note = journal.status().checkpoint.parse().unwrap();
     note.push(cosigner.cosign(&note, 1).unwrap()).unwrap();
     assert!(!journal.keep_witnessed(&note).unwrap(), "one of two");
@@ -344,34 +346,42 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn a_decision_is_in_the_journal_before_it_takes_effect() {
-    for admits in [true, false] {
-        let place = Place::new();
-        let journal = Arc::new(place.open(settings()).unwrap());
-        let before = journal.status().size;
-        let audited = Audited::new(Fixed(admits), Arc::clone(&journal));
-        let reply = wait(audited.authenticate(&request()));
-        assert_eq!(reply.status == ZapStatus::Admitted, admits);
-        journal.seal().unwrap();
-        let entry = place
-            .reader()
-            .entries(before..before + 1)
-            .next()
-            .unwrap()
-            .unwrap();
-        let read = Record::from_json(&entry.octets).unwrap();
-        assert_eq!(read.id(), "CL1010");
-        let status = if admits { 200 } else { 400 };
-        assert_eq!(read.field("status").unwrap().as_number(), Some(status));
-        let name = read.field("identity").and_then(|it| it.as_text());
-        assert_eq!(name, admits.then_some("ci"));
+fn an_admission_is_in_the_journal_before_it_takes_effect() {
+    let place = Place::new();
+    let journal = Arc::new(place.open(settings()).unwrap());
+    let before = journal.status().size;
+    let audited = Audited::new(Fixed(true), Arc::clone(&journal));
+    let reply = wait(audited.authenticate(&request()));
+    assert_eq!(reply.status, ZapStatus::Admitted);
+    assert_eq!(journal.status().size, before + 1, "before the answer");
+    journal.seal().unwrap();
+    let reader = place.reader();
+    let mut entries = reader.entries(before..before + 1);
+    let read = Record::from_json(&entries.next().unwrap().unwrap().octets).unwrap();
+    assert_eq!(read.id(), "CL1010");
+    assert_eq!(read.field("status").unwrap().as_number(), Some(200));
+    assert_eq!(read.field("identity").unwrap().as_text(), Some("ci"));
 
-        // Everything else is the handler's.
-        assert!(audited.admits_address("open", &PeerAddress::Inproc));
-        assert!(!audited.admits_address("shut", &PeerAddress::Inproc));
-        assert_eq!(wait(audited.changed(7)), 8);
-        assert_eq!(&*audited.review(&request(), "me").unwrap().user_id, "me");
+    // Everything else is the handler's.
+    assert!(audited.admits_address("open", &PeerAddress::Inproc));
+    assert!(!audited.admits_address("shut", &PeerAddress::Inproc));
+    assert_eq!(wait(audited.changed(7)), 8);
+    assert_eq!(&*audited.review(&request(), "me").unwrap().user_id, "me");
+}
+
+#[test]
+fn who_is_refused_cannot_make_the_journal_longer() {
+    let place = Place::new();
+    let journal = Arc::new(place.open(settings()).unwrap());
+    journal.append(record(1)).wait().unwrap();
+    let before = journal.status().size;
+    let audited = Audited::new(Fixed(false), Arc::clone(&journal));
+    for _ in 0..1000 {
+        let reply = wait(audited.authenticate(&request()));
+        assert_eq!(reply.status, ZapStatus::Denied);
     }
+    journal.append(record(2)).wait().unwrap();
+    assert_eq!(journal.status().size, before + 1);
 }
 
 #[test]
@@ -390,6 +400,6 @@ fn an_admission_that_cannot_be_recorded_is_refused_unless_told_otherwise() {
         let journal = Arc::new(place.open(settings).unwrap());
         let audited = Audited::new(Fixed(admits), Arc::clone(&journal));
         assert_eq!(wait(audited.authenticate(&request())).status, status);
-        assert_eq!(journal.status().lost, 1);
+        assert_eq!(journal.status().lost, u64::from(admits));
     }
 }
