@@ -1,8 +1,8 @@
 //! The secret key of an epoch: in one file outside the journal, and nowhere once it is over.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{files, seal};
 
 const HEADING: &str = "curvelink-epoch-key-v1";
-const MAX_FILE: u64 = 4096;
+const MAX_FILE: usize = 4096;
 
 /// The key that signs the checkpoints of one epoch; wiped when dropped.
 pub(crate) struct EpochKey {
@@ -67,7 +67,7 @@ impl EpochKey {
         let length = STANDARD.encode_slice(self.seed.as_ref(), text.as_mut());
         let seed = text.get(..length.unwrap_or(0)).unwrap_or_default();
         // Room for all of it: a vector that grows leaves copies that nobody wipes.
-        let mut file = Zeroizing::new(Vec::with_capacity(4096));
+        let mut file = Zeroizing::new(Vec::with_capacity(MAX_FILE));
         for part in [
             HEADING.as_bytes(),
             self.origin.as_bytes(),
@@ -150,13 +150,18 @@ impl KeyFile {
 }
 
 fn read(path: &Path) -> io::Result<Option<EpochKey>> {
-    let octets = files::if_there(files::read_bounded(path, MAX_FILE))?.map(Zeroizing::new);
-    match octets {
-        // Overwritten, and then there was no time to remove it.
-        Some(octets) if octets.iter().all(|octet| *octet == 0) => Ok(None),
-        Some(octets) => EpochKey::decode(&octets).map(Some).ok_or_else(not_a_key),
-        None => Ok(None),
+    let Some(file) = files::if_there(File::open(path))? else {
+        return Ok(None);
+    };
+    // Room for all of it: a vector that grows leaves copies that nobody wipes.
+    let mut octets = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1));
+    file.take(MAX_FILE as u64 + 1).read_to_end(&mut octets)?;
+    // Overwritten, and then there was no time to remove it.
+    if octets.iter().all(|octet| *octet == 0) {
+        return Ok(None);
     }
+    let key = EpochKey::decode(&octets).filter(|_| octets.len() <= MAX_FILE);
+    key.map(Some).ok_or_else(not_a_key)
 }
 
 /// Overwrites a file, waits until that has reached the disk, and removes it. File systems that
@@ -165,7 +170,7 @@ fn destroy(path: &Path) -> io::Result<()> {
     let Some(mut file) = files::if_there(OpenOptions::new().write(true).open(path))? else {
         return Ok(());
     };
-    let length = usize::try_from(file.metadata()?.len().min(MAX_FILE)).unwrap_or(0);
+    let length = usize::try_from(file.metadata()?.len()).map_or(MAX_FILE, |it| it.min(MAX_FILE));
     file.write_all(&vec![0; length])?;
     file.sync_all()?;
     fs::remove_file(path)?;

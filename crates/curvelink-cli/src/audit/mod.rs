@@ -3,16 +3,18 @@
 mod keeper;
 mod progress;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use curvelink_audit::{Journal, Origin};
+use curvelink_audit::{Journal, JournalError, Origin};
+use curvelink_zap::{FileProblem, OwnedFile};
 
 pub(crate) use keeper::Keeper;
 pub(crate) use progress::interruptible;
 
-use crate::exit::usage;
+use crate::exit::{Exit, failure, usage};
 use crate::home::Home;
 use crate::secret_file;
 
@@ -46,12 +48,20 @@ impl Place {
             )));
         }
         home.state_folder()?;
+        if self.key.exists() {
+            return Err(usage(format!(
+                "{} is there: it is the key of a journal that is gone; move it away to begin \
+                 another",
+                self.key.display()
+            )));
+        }
         let origin = match origin {
             Some(origin) => origin.to_owned(),
             None => default_origin(home)?,
         };
         let settings = home.config.audit.settings();
-        let anchor = Journal::create(&self.journal, &self.key, &origin, settings)?;
+        let created = Journal::create(&self.journal, &self.key, &origin, settings);
+        let anchor = created.map_err(told)?;
         secret_file::create_public(&self.anchor, &format!("{anchor}\n"))?;
         Ok(anchor)
     }
@@ -59,7 +69,8 @@ impl Place {
     /// Opens the journal to write, and makes it where the folder never had one.
     ///
     /// # Errors
-    /// Where it had one that is gone: what removed it is to be found before there is another.
+    /// Where it had one that is gone: what removed it is to be found before there is another. Where
+    /// others can read or replace the secret key, or change the journal.
     pub(crate) fn open(&self, home: &Home) -> anyhow::Result<Arc<Journal>> {
         if !self.journal.exists() {
             if self.anchor.exists() {
@@ -72,12 +83,44 @@ impl Place {
             }
             self.create(home, None)?;
         }
+        owned(&self.key, true)?;
+        owned(&self.journal.join("state.json"), false)?;
         let mut settings = home.config.audit.settings();
         settings.origin = here();
-        let journal = Journal::open(&self.journal, &self.key, settings);
+        let journal = Journal::open(&self.journal, &self.key, settings).map_err(told);
         Ok(Arc::new(journal.with_context(|| {
             format!("the journal {}", self.journal.display())
         })?))
+    }
+}
+
+/// Refuses a file that somebody else could change, or read if it is secret. What is not there is
+/// the journal's to tell.
+fn owned(path: &Path, secret: bool) -> anyhow::Result<()> {
+    let check = || {
+        let file = OwnedFile::open(path)?;
+        file.check_not_a_link()?;
+        // Where modes are not known, who reads it is the administrator's care.
+        if secret && cfg!(unix) {
+            file.check_readers()?;
+        }
+        file.check_writers()
+    };
+    match check() {
+        Err(FileProblem::Read(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        checked => checked.map_err(|problem| usage(format!("{} {problem}", path.display()))),
+    }
+}
+
+/// What is damaged ends the program with the code for that.
+pub(crate) fn told(error: JournalError) -> anyhow::Error {
+    match &error {
+        JournalError::Damaged(_) => failure(Exit::Damaged, error.to_string()),
+        JournalError::Inconsistent => failure(Exit::VerificationFailed, error.to_string()),
+        JournalError::Io { error, .. } if error.kind() == io::ErrorKind::Interrupted => {
+            usage("interrupted: nothing is harmed, run it again")
+        }
+        _ => usage(error.to_string()),
     }
 }
 

@@ -89,7 +89,8 @@ fn the_journal_holds_what_happened_and_fails_where_an_octet_changed() {
     }
     curvelink(&site.dir, verify).fails(3);
     // Nothing is appended over damage.
-    curvelink(&site.dir, "up").fails(1);
+    let line = curvelink(&site.dir, "up").fails(3);
+    assert!(line.contains("damaged"), "{line}");
 }
 
 #[test]
@@ -102,11 +103,48 @@ fn a_hub_whose_journal_is_gone_does_not_begin_another() {
     assert!(line.contains("had one"), "{line}");
     fs::rename(site.dir.join("audit.vkey"), site.dir.join("old.vkey")).unwrap();
     // The key of the last epoch would sign for another log.
+    let line = curvelink(&site.dir, "audit init").fails(1);
+    assert!(line.contains("epoch.key is there"), "{line}");
     fs::remove_file(site.dir.join("state/epoch.key")).unwrap();
     let anchor = curvelink(&site.dir, "audit init --origin hub.example/second").ok();
     assert!(anchor.starts_with("hub.example/second+"), "{anchor}");
     curvelink(&site.dir, "audit verify --anchor old.vkey").fails(2);
     curvelink(&site.dir, "audit verify elsewhere --anchor old.vkey").ok();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_others_can_read_or_replace_seals_nothing() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    let site = stopped();
+    let key = site.dir.join("state/epoch.key");
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let state = site.dir.join("audit/state.json");
+    for (path, wrong, right, cause) in [
+        (&key, 0o640, 0o600, "readable by others"),
+        (&state, 0o666, 0o644, "writable by others"),
+    ] {
+        mode(path, wrong);
+        let line = curvelink(&site.dir, "up").fails(1);
+        assert!(line.contains(cause), "{line}");
+        let line = curvelink(&site.dir, "audit prune --before 256").fails(1);
+        assert!(line.contains(cause), "{line}");
+        mode(path, right);
+    }
+    let elsewhere = site.dir.join("elsewhere.key");
+    fs::rename(&key, &elsewhere).unwrap();
+    symlink(&elsewhere, &key).unwrap();
+    let line = curvelink(&site.dir, "up").fails(1);
+    assert!(line.contains("symbolic link"), "{line}");
+    fs::remove_file(&key).unwrap();
+    let line = curvelink(&site.dir, "up").fails(1);
+    assert!(line.contains("file is missing"), "{line}");
+    fs::rename(&elsewhere, &key).unwrap();
+    let line = curvelink(&site.dir, "audit prune --before 256").fails(1);
+    assert!(line.contains("multiple of 256"), "{line}");
 }
 
 #[test]

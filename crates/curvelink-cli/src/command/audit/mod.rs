@@ -6,15 +6,16 @@ mod prove;
 mod show;
 mod verify;
 
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use curvelink_audit::{JournalError, JournalReader, Record};
+use curvelink_audit::{JournalReader, Record};
 use curvelink_tlog::Note;
 
 use crate::args::audit::{AuditCommand, JournalArgs};
-use crate::audit::{Place, interruptible};
+use crate::audit::{Place, interruptible, told};
 use crate::exit::{Exit, failure, usage};
 use crate::home::Home;
 use crate::output;
@@ -72,30 +73,19 @@ impl JournalArgs {
     }
 }
 
-/// What is damaged ends the program with the code for that.
-fn told(error: JournalError) -> anyhow::Error {
-    match &error {
-        JournalError::Damaged(_) => failure(Exit::Damaged, error.to_string()),
-        JournalError::Inconsistent => failure(Exit::VerificationFailed, error.to_string()),
-        JournalError::Io { error, .. } if error.kind() == std::io::ErrorKind::Interrupted => {
-            usage("interrupted: nothing is harmed, run it again")
-        }
-        _ => usage(error.to_string()),
-    }
-}
-
 /// A small file of text: a checkpoint or a key.
 fn small_text(path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
-    let length = fs::metadata(path)
-        .with_context(|| format!("cannot read {shown}"))?
-        .len();
-    if length > MAX_SMALL_FILE {
+    let mut text = String::new();
+    let read = File::open(path)
+        .and_then(|file| file.take(MAX_SMALL_FILE + 1).read_to_string(&mut text))
+        .with_context(|| format!("cannot read {shown}"))?;
+    if read as u64 > MAX_SMALL_FILE {
         return Err(usage(format!(
             "{shown} is too large for a checkpoint or a key"
         )));
     }
-    fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))
+    Ok(text)
 }
 
 fn note(path: &Path) -> anyhow::Result<Note> {
