@@ -96,11 +96,7 @@ impl Hub {
         home: &Home,
         journal: Option<&Arc<Journal>>,
     ) -> anyhow::Result<Self> {
-        let (current, next) = home.server_keys()?;
-        let mut keys = ServerKeys::new(current);
-        if let Some(next) = next {
-            keys = keys.with_next(next)?;
-        }
+        let keys = server_keys(home)?;
         let handler = Arc::new(PolicyHandler::new(home.policy()?));
         let mut gate = Gate::new(handler.policy(), &home.config.envelope)?;
         let memory = Memory::open(&home.state_folder()?, &mut gate)?;
@@ -111,25 +107,14 @@ impl Hub {
             None => context.set_zap_handler(Arc::clone(&handler)),
         }
         let key = keys.current().fingerprint().to_string();
-        let options = || {
-            let curve = Curve::server(keys.clone()).backend(home.config.curve.backend);
-            Options::new()
-                .security(curve)
-                .zap_domain(&home.config.hub.domain)
-                .max_message_size(MAX_MESSAGE)
-        };
-        let ingest = context.socket::<Router>(options());
-        let feed = context.socket::<Xpub>(options());
+        let ingest = context.socket::<Router>(options(home, &keys));
+        let feed = context.socket::<Xpub>(options(home, &keys));
         let (to_ingest, to_feed) = (&home.config.hub.ingest, &home.config.hub.feed);
+        let at_ingest = ingest.bind(to_ingest).with_context(|| to_ingest.clone())?;
+        let at_feed = feed.bind(to_feed).with_context(|| to_feed.clone())?;
         let endpoints = Endpoints {
-            ingest: ingest
-                .bind(to_ingest)
-                .with_context(|| to_ingest.clone())?
-                .to_string(),
-            feed: feed
-                .bind(to_feed)
-                .with_context(|| to_feed.clone())?
-                .to_string(),
+            ingest: at_ingest.to_string(),
+            feed: at_feed.to_string(),
         };
         let is_unsigned = home.config.envelope.sign == Sign::None;
         let insecure = is_unsigned.then(|| context.stand(told::insecure("unsigned-messages")));
@@ -308,4 +293,23 @@ impl Hub {
             .map(|peer| peer.name.as_deref().unwrap_or("?").to_owned())
             .collect()
     }
+}
+
+/// The key in force and the one to come, if there is one.
+fn server_keys(home: &Home) -> anyhow::Result<ServerKeys> {
+    let (current, next) = home.server_keys()?;
+    let keys = ServerKeys::new(current);
+    Ok(match next {
+        Some(next) => keys.with_next(next)?,
+        None => keys,
+    })
+}
+
+/// Of both sockets.
+fn options(home: &Home, keys: &ServerKeys) -> Options {
+    let curve = Curve::server(keys.clone()).backend(home.config.curve.backend);
+    Options::new()
+        .security(curve)
+        .zap_domain(&home.config.hub.domain)
+        .max_message_size(MAX_MESSAGE)
 }
