@@ -396,7 +396,7 @@ fn run(shared: &Shared, mut log: Log) {
     // Where it fails, the write-ahead file still has what was acknowledged.
     if log.sealed < log.size() {
         let _ = log.seal();
-        shared.tell(&log, None);
+        shared.publish(&log, None);
     }
 }
 
