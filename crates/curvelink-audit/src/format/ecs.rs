@@ -108,7 +108,9 @@ fn meaning(event: Option<EventId>, action: Option<&str>) -> Meaning {
         EventId::Journal => Meaning("event", &["file"], &["change"]),
         EventId::AcceptFailed => Meaning("event", &["network"], &["error"]),
         EventId::NotSaved => Meaning("event", &["file"], &["error"]),
-        EventId::Lost => Meaning("pipeline_error", &[], &["error"]),
+        EventId::Checkpoint => Meaning("event", &["file"], &["info"]),
+        EventId::Sink if action == Some("back") => Meaning("event", &[], &["info"]),
+        EventId::Lost | EventId::Sink => Meaning("pipeline_error", &[], &["error"]),
         _ => Meaning("event", &[], &["info"]),
     }
 }

@@ -113,6 +113,8 @@ const MESSAGE_IDS: &[(&str, &str)] = &[
     ("CL3005", "7b1c727e77e74b0fbd8df81cb873bfcd"),
     ("CL3006", "f6c8b31f5d9549bca907a1cbe27b6408"),
     ("CL3007", "e755297efadd4a2b93c618e1e766db9e"),
+    ("CL3008", "44a87dba3f6c42919306b3415da718b3"),
+    ("CL3009", "b58ea4592bd04095b2ac8e5cca514caa"),
 ];
 
 #[cfg(test)]

@@ -109,10 +109,11 @@ impl Class {
             ) => (API_ACTIVITY, 2),
             Some(EventId::Rejected | EventId::Gap | EventId::Insecure) => (DETECTION_FINDING, 1),
             Some(EventId::Lifecycle) => (APPLICATION_LIFECYCLE, lifecycle_activity(action)),
-            Some(EventId::Journal) => (APPLICATION_LIFECYCLE, OTHER),
+            Some(EventId::Journal | EventId::Checkpoint) => (APPLICATION_LIFECYCLE, OTHER),
             Some(EventId::Reload) => (DEVICE_CONFIG_STATE_CHANGE, 1),
             Some(EventId::Key) => (ENTITY_MANAGEMENT, key_activity(action)),
-            Some(EventId::AcceptFailed | EventId::NotSaved | EventId::Lost) => {
+            Some(EventId::Sink) if action == Some("back") => (APPLICATION_ERROR, 2),
+            Some(EventId::AcceptFailed | EventId::NotSaved | EventId::Lost | EventId::Sink) => {
                 (APPLICATION_ERROR, 1)
             }
             _ => (0, 0),

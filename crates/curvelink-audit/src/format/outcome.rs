@@ -23,7 +23,8 @@ impl Outcome {
             | EventId::Cut
             | EventId::Subscription
             | EventId::Signed
-            | EventId::Verified => Self::Success,
+            | EventId::Verified
+            | EventId::Checkpoint => Self::Success,
             EventId::Refused
             | EventId::AcceptFailed
             | EventId::Denied
@@ -36,6 +37,7 @@ impl Outcome {
                 Self::known(status.map(|status| status == 200))
             }
             EventId::Reload => Self::known(action.map(|action| action == "applied")),
+            EventId::Sink => Self::known(action.map(|action| action == "back")),
             EventId::Lifecycle | EventId::Key | EventId::Journal => {
                 let has_failed = record.field("error").is_some() || action == Some("lost");
                 Self::known(action.map(|_| !has_failed))

@@ -72,6 +72,7 @@ fn actions(id: EventId) -> &'static [&'static str] {
         EventId::Reload => &["applied", "refused"],
         EventId::Key => &["generated", "loaded", "rotated", "revoked"],
         EventId::Journal => &["epoch", "pruned", "recovered", "lost"],
+        EventId::Sink => &["away", "back", "lost"],
         _ => &[""],
     }
 }
@@ -143,6 +144,10 @@ fn detail(name: &str, of_peer: bool) -> Option<&'static str> {
         "index" => "256000",
         "octets" => "117",
         "lost" => "31",
+        "origin" => "hub.example/demo",
+        "size" => "256001",
+        "root" => "Vb1Ufe0YtNLLVn3CyHI3S0AB9z8dxtGPTdIEAXzt4AY=",
+        "note" => "aHViLmV4YW1wbGUvZGVtbwoyNTYwMDEK",
         "key" if !of_peer => "SHA256:Vb1Ufe0YtNLLVn3CyHI3S0AB9z8dxtGPTdIEAXzt4AY",
         "identity" if !of_peer => "ci-scanner",
         _ => return None,

@@ -184,6 +184,13 @@ catalogue! {
         &["error"];
     /// Events were lost because whoever listens did not read them in time.
     Lost = "CL3007" "events-lost", High, true, Telling::Each, &[];
+    /// A checkpoint of the audit journal was signed: told to sinks, and not recorded in the journal
+    /// itself, which would then never come to rest.
+    Checkpoint = "CL3008" "checkpoint", Informational, true, Telling::Each,
+        &["origin", "size", "root", "key", "note"];
+    /// Where events are copied to cannot be reached, can again, or did not get some.
+    Sink = "CL3009" "sink", Medium, true, Telling::First(1),
+        &["endpoint", "action", "error"];
 }
 
 impl fmt::Display for EventId {
