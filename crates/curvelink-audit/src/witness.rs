@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use curvelink_tlog::{
-    Checkpoint, Cosigner, Hash, Note, TlogProof, TreeHead, VerifyingNoteKey, check_consistency,
-    leaf_hash,
+    Checkpoint, Cosigner, Hash, Note, TlogProof, TreeHead, VerifyingCosignerKey, VerifyingNoteKey,
+    check_consistency, leaf_hash,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -323,6 +323,15 @@ impl Seen {
             _ => Err(WitnessError::Certificate),
         }
     }
+}
+
+/// How many of these witnesses have signed. One that is listed twice is one.
+pub(crate) fn cosignatures(note: &Note, cosigners: &[VerifyingCosignerKey]) -> usize {
+    let signed = |key: &VerifyingCosignerKey| key.verify(note).is_ok();
+    let is_first = |at: usize, key| !cosigners.iter().take(at).any(|before| before == key);
+    let each = cosigners.iter().enumerate();
+    each.filter(|(at, key)| is_first(*at, *key) && signed(key))
+        .count()
 }
 
 /// A witness does not sign.

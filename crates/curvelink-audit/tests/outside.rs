@@ -221,6 +221,11 @@ fn a_journal_without_its_witnesses_is_reported() {
     let report = verify(&place.audit(), &options, &mut ()).unwrap();
     assert_eq!(report.verdict, Verdict::Sound, "{:?}", report.checks);
     assert_eq!(report.witnessed, Some(covered));
+    // One witness is one, however often it is listed.
+    let mut twice = options.clone();
+    twice.cosigners = vec![options.cosigners[0].clone(); 2];
+    let report = verify(&place.audit(), &twice, &mut ()).unwrap();
+    assert_eq!(report.problem().unwrap().0, Rule::Witness);
     for few in [None, Some(one)] {
         match few {
             None => fs::remove_file(place.file("checkpoint.witnessed")).unwrap(),

@@ -364,3 +364,26 @@ fn entries_that_no_checkpoint_covers_are_told() {
     let report = verify(&live.audit(), &options, &mut ()).unwrap();
     assert_eq!(report.verdict, Verdict::Sound);
 }
+
+#[test]
+fn the_published_checkpoint_of_a_live_journal_is_one_that_was_signed() {
+    let place = Place::new();
+    place.fill(3);
+    let older = fs::read_to_string(place.file("checkpoint")).unwrap();
+    place.fill(3);
+    let mut options = place.options();
+    options.allow_tail = true;
+    let verdict = || verify(&place.audit(), &options, &mut ()).unwrap().verdict;
+    assert_eq!(verdict(), Verdict::Sound);
+    // A crash between the two files leaves the one before.
+    fs::write(place.file("checkpoint"), &older).unwrap();
+    assert_eq!(verdict(), Verdict::Sound);
+    let head = older.split('\n').nth(1).unwrap();
+    for forged in [
+        older.replacen(head, "7", 1),
+        older.replacen("hub.example", "hub.exbmple", 2),
+    ] {
+        fs::write(place.file("checkpoint"), forged).unwrap();
+        assert_eq!(verdict(), Verdict::Bad);
+    }
+}

@@ -19,6 +19,7 @@ use super::settings::{Durability, JournalSettings};
 use super::tiles::{DiskTiles, Edge};
 use super::wal::{self, Wal};
 use crate::Clock;
+use crate::witness::cosignatures;
 
 /// Unsealed entries may take so many octets: what seals fail for so long that more came is not
 /// written.
@@ -321,8 +322,7 @@ impl Log {
         let checkpoint: Option<Checkpoint> = note.text().parse().ok();
         let checkpoint = checkpoint.filter(|it| it.origin == self.state.origin);
         let size = checkpoint.ok_or(JournalError::Range)?.head.size;
-        let cosigners = self.settings.cosigners.iter();
-        let count = cosigners.filter(|key| key.verify(note).is_ok()).count();
+        let count = cosignatures(note, &self.settings.cosigners);
         if count == 0 || count < self.settings.min_witnesses || size < self.witnessed {
             return Ok(false);
         }
