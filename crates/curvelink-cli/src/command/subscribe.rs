@@ -11,7 +11,7 @@ use super::publish::endpoint_and_rest;
 use crate::args::socket::SubArgs;
 use crate::exit::{Exit, failure, one_line, usage};
 use crate::home::Home;
-use crate::hub::{self, Receipts};
+use crate::hub::{self, Receipts, is_system};
 use crate::inbox::Inbox;
 use crate::link::{Link, PATIENCE, Security};
 use crate::message::{self, Form};
@@ -30,8 +30,6 @@ struct Settings {
     prefixes: Vec<String>,
     security: Security,
     bind: bool,
-    /// The endpoint is that of the folder's own hub.
-    of_hub: bool,
     reader: Reader,
     count: Option<u64>,
     timeout: Option<Duration>,
@@ -62,14 +60,22 @@ impl Settings {
                 "--save keeps signed messages: say whose with --signer NAME=FILE",
             ));
         }
+        let wants_system = prefixes.iter().any(|it| is_system(it.as_bytes()));
+        if args.save.is_some() && wants_system {
+            return Err(usage(
+                "--save keeps messages with envelopes, and below $sys/ there are none: leave it \
+                 out, or use --raw > FILE",
+            ));
+        }
         let inbox = args.save.as_deref().map(Inbox::open).transpose()?;
         Ok(Self {
             endpoint: endpoint.cloned(),
             prefixes: prefixes.to_vec(),
             security: Security::new(&args.security, args.bind, home.as_ref())?,
             bind: args.bind,
-            of_hub: endpoint.is_none(),
             reader: Reader {
+                of_hub: endpoint.is_none(),
+                wants_system,
                 verifier,
                 inbox,
                 form: Form::from(&args.show),
@@ -119,7 +125,7 @@ async fn receive(context: &Context, settings: Settings) -> anyhow::Result<()> {
     };
     let mut linked = link.open::<Sub>(context)?;
     let mut reader = settings.reader;
-    if settings.of_hub {
+    if reader.of_hub {
         // Before the subscriptions: whoever sees those knows that there will be receipts.
         let receipts = Receipts::announce(&linked.socket, &settings.prefixes)?;
         reader.receipts = Some((receipts, linked.socket.clone()));
@@ -148,6 +154,10 @@ async fn receive(context: &Context, settings: Settings) -> anyhow::Result<()> {
 
 /// What is done with each message.
 struct Reader {
+    /// The peer is the folder's own hub: what is the hub's own it may say without an envelope.
+    of_hub: bool,
+    /// That was asked for by name; whoever wants all topics means messages.
+    wants_system: bool,
     verifier: Option<Verifier>,
     inbox: Option<Inbox>,
     form: Form,
@@ -159,6 +169,13 @@ struct Reader {
 impl Reader {
     /// Verifies, saves and shows a message; whether it was delivered.
     fn read(&mut self, message: &Message) -> anyhow::Result<bool> {
+        let topic = message.first().map_or(&[][..], |topic| topic);
+        if self.of_hub && is_system(topic) {
+            if self.wants_system {
+                self.show(message.clone(), None)?;
+            }
+            return Ok(self.wants_system);
+        }
         let Some(verifier) = &mut self.verifier else {
             self.show(message.clone(), None)?;
             return Ok(true);

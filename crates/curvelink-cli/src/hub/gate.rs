@@ -6,6 +6,7 @@ use curvelink::{Frame, Peer};
 use curvelink_envelope::{ReplayState, Verifier, Via};
 use curvelink_zap::{Policy, Scope};
 
+use super::system::is_system;
 use crate::home::{self, EnvelopeConfig, Sign};
 
 /// Judges messages. What passed is remembered, so that it passes once.
@@ -77,6 +78,10 @@ impl Gate {
                 "a message needs a topic as its first frame".to_owned(),
             );
         };
+        if is_system(topic) {
+            let message = "topics below $sys/ are the hub's own: publish another".to_owned();
+            return refused(Refused::TOPIC_DENIED, message);
+        }
         if !peer.rights.publish.contain(topic) {
             return refused(Refused::TOPIC_DENIED, self.rights_of(name));
         }
@@ -183,6 +188,27 @@ mod tests {
             gate.judge(&peer("ci"), &["findings/a".into()]),
             Ok(Verdict::Ask)
         );
+    }
+
+    #[test]
+    fn what_is_the_hubs_own_nobody_publishes_whatever_a_policy_says() {
+        let mut everything = peer("ci");
+        everything.rights = Rights::all();
+        let message = |topic: &str| [topic, "body"].map(Frame::from);
+        for sign in ["none", "each"] {
+            let mut gate = gate(sign);
+            for topic in ["$sys/", "$sys/checkpoint", "$sys/x"] {
+                for frames in [&message(topic)[..], &message(topic)[..1], &signed(topic)] {
+                    let refused = gate.judge(&everything, frames).unwrap_err();
+                    assert_eq!(refused.code, "topic-denied", "{topic}");
+                    assert!(refused.message.contains("the hub's own"), "{topic}");
+                }
+            }
+        }
+        for topic in ["$sys", "$sysx/", "x$sys/"] {
+            let verdict = gate("none").judge(&everything, &message(topic));
+            assert_eq!(verdict, Ok(Verdict::Publish), "{topic}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! publisher  REQ  -> ingest (ROUTER)   TOPIC, BODY.., ENVELOPE     publish; the reply is an Ack
 //!                                      TOPIC                       who would receive it?
 //! subscriber SUB  <- feed (XPUB)       TOPIC, BODY.., ENVELOPE
+//!                                      $sys/checkpoint, NOTE       of the hub's journal
 //! ```
 //!
 //! CURVE and the policy stand before both sockets; the gate stands between them.
@@ -15,11 +16,13 @@ mod gate;
 mod memory;
 mod orders;
 mod receipt;
+mod system;
 mod told;
 
 pub(crate) use ack::Ack;
 pub(crate) use client::{Client, endpoints};
 pub(crate) use receipt::Receipts;
+pub(crate) use system::is_system;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -31,7 +34,7 @@ use curvelink::{
     Context, Curve, EventId, Frame, Message, Options, Peer, Router, SecurityEvent, SecurityEvents,
     ServerKeys, Socket, Standing, Xpub,
 };
-use curvelink_audit::{Audited, Journal};
+use curvelink_audit::{Audited, Checkpoints, Journal};
 use curvelink_envelope::Trailer;
 use curvelink_zap::PolicyHandler;
 use tokio::pin;
@@ -63,6 +66,8 @@ pub(crate) struct Hub {
     ingest: Socket<Router>,
     feed: Socket<Xpub>,
     gate: Gate,
+    /// Of the journal, as they are signed.
+    checkpoints: Option<Checkpoints>,
     memory: Memory,
     ledger: Ledger<Answer>,
     endpoints: Endpoints,
@@ -125,6 +130,7 @@ impl Hub {
             ingest,
             feed,
             gate,
+            checkpoints: journal.map(|journal| journal.checkpoints()),
             memory,
             ledger: Ledger::new(),
             endpoints,
@@ -176,6 +182,10 @@ impl Hub {
                 Some(event) = self.events.recv() => self.count(&event),
                 Some(order) = self.orders.recv() => self.obey(order),
                 () = self.ledger.due() => self.answer_overdue().await,
+                Some(note) = system::next(&mut self.checkpoints) => {
+                    // A feed that cannot send tells so to whoever publishes.
+                    let _ = self.feed.send(system::checkpoint(note)).await;
+                }
                 change = self.feed.recv() => self.note(&change?).await,
                 request = self.ingest.recv() => self.answer(request?).await,
             }

@@ -1,6 +1,7 @@
 //! Tests of the program from outside: what a shell sees.
 
 mod audit;
+mod checkpoints;
 mod control;
 mod doctor;
 mod evidence;
