@@ -313,9 +313,12 @@ struct Queue {
     watch: Watch,
 }
 
+/// Runs on the journal's thread.
+type Call = Box<dyn FnOnce(&Shared, &mut Log) + Send>;
+
 enum Job {
     Entry(Vec<u8>, Promise),
-    Call(Box<dyn FnOnce(&Shared, &mut Log) + Send>),
+    Call(Call),
 }
 
 impl fmt::Debug for Job {
