@@ -17,13 +17,14 @@ use thiserror::Error;
 use crate::journal::error::{About, JournalError};
 use crate::journal::files;
 use crate::journal::notice::Notice;
-use crate::reader::JournalReader;
+use crate::reader::{JournalReader, parse};
 
 const MAX_STATE: u64 = 16 << 20;
 const MAX_KEY_FILE: u64 = 1 << 20;
 /// The longest proof: a tree has 64 levels.
 const MAX_HASHES: usize = 64;
 /// So many certificates go with one request: a witness that was away for longer is asked again.
+/// An epoch lasts an hour, or until the program is started again.
 const MAX_CERTIFICATES: usize = 256;
 
 /// What a journal asks a witness: the request `add-checkpoint` of c2sp.org/tlog-witness, and the
@@ -94,6 +95,9 @@ impl JournalReader {
     /// knows its anchor alone. Where it knows other numbers it says so
     /// ([`WitnessError::Elsewhere`]).
     ///
+    /// Of the newest checkpoint; of an older one where more than 256 keys followed each other since:
+    /// then ask again.
+    ///
     /// # Errors
     ///
     /// [`JournalError::Range`] for a size that the journal does not have.
@@ -111,10 +115,16 @@ impl JournalReader {
             }
             certificates.push(proof);
         }
+        let note = match certificates.last() {
+            // There may be more: what the last of these stands in, the key before it signed.
+            Some(last) if certificates.len() == MAX_CERTIFICATES => &last.checkpoint,
+            _ => self.note(),
+        };
+        let new = parse(note).ok_or(JournalError::Range)?.head.size;
         Ok(WitnessRequest {
             old,
-            proof: self.prove_consistency(old, self.checkpoint().head.size)?,
-            checkpoint: self.note().parse().map_err(malformed)?,
+            proof: self.prove_consistency(old, new)?,
+            checkpoint: note.parse().map_err(malformed)?,
             certificates,
         })
     }
@@ -365,4 +375,20 @@ pub enum WitnessError {
     /// What was seen could not be kept, so nothing was signed.
     #[error("what was seen could not be saved: {0}")]
     NotSaved(ErrorKind),
+}
+
+impl WitnessError {
+    /// A word for programs: lower case and dashes.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown-log",
+            Self::Elsewhere { .. } => "elsewhere",
+            Self::Signature => "bad-signature",
+            Self::Certificate => "bad-certificate",
+            Self::Inconsistent => "inconsistent",
+            Self::NotSaved(_) => "not-saved",
+        }
+    }
 }

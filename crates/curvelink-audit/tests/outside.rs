@@ -191,6 +191,32 @@ fn a_witness_signs_what_goes_on_from_what_it_saw_and_nothing_else() {
 }
 
 #[test]
+fn a_witness_that_was_away_for_hundreds_of_keys_catches_up() {
+    // In memory, where there is such a folder: each change of keys waits for the disk many times.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    let place = Place::within(folder.unwrap(), settings());
+    let mut ours = settings();
+    ours.epoch_entries = 1;
+    let journal = place.open(ours).unwrap();
+    while journal.status().epoch < 300 {
+        append(&journal, 1);
+    }
+    journal.close().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut witness = witness(folder.path());
+    witness.watch(&place.anchor.parse().unwrap()).unwrap();
+    let reader = place.reader();
+    let mut asked = 0;
+    while witness.known(ORIGIN).unwrap().0 < reader.range().end {
+        let (size, epoch) = witness.known(ORIGIN).unwrap();
+        let request = reader.witness_request(size, epoch).unwrap();
+        witness.cosign(&sent(&request), UNIX_EPOCH).unwrap();
+        asked += 1;
+    }
+    assert_eq!(asked, 2);
+}
+
+#[test]
 fn a_journal_without_its_witnesses_is_reported() {
     let place = Place::new();
     let cosigner = Cosigner::from_seed("witness.example", &[3; 32]).unwrap();

@@ -110,6 +110,10 @@ fn meaning(event: Option<EventId>, action: Option<&str>) -> Meaning {
         EventId::NotSaved => Meaning("event", &["file"], &["error"]),
         EventId::Checkpoint => Meaning("event", &["file"], &["info"]),
         EventId::Sink if action == Some("back") => Meaning("event", &[], &["info"]),
+        EventId::Witness => match action {
+            Some("away" | "back" | "enough") => Meaning("event", &["file"], &["info"]),
+            _ => Meaning("alert", &["file"], &["info"]),
+        },
         EventId::Lost | EventId::Sink => Meaning("pipeline_error", &[], &["error"]),
         _ => Meaning("event", &[], &["info"]),
     }

@@ -115,6 +115,7 @@ const MESSAGE_IDS: &[(&str, &str)] = &[
     ("CL3007", "e755297efadd4a2b93c618e1e766db9e"),
     ("CL3008", "44a87dba3f6c42919306b3415da718b3"),
     ("CL3009", "b58ea4592bd04095b2ac8e5cca514caa"),
+    ("CL3010", "c57e69e8b1924a288ccddad0dd9e51b7"),
 ];
 
 #[cfg(test)]

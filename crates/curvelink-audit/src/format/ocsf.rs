@@ -113,6 +113,11 @@ impl Class {
             Some(EventId::Reload) => (DEVICE_CONFIG_STATE_CHANGE, 1),
             Some(EventId::Key) => (ENTITY_MANAGEMENT, key_activity(action)),
             Some(EventId::Sink) if action == Some("back") => (APPLICATION_ERROR, 2),
+            Some(EventId::Witness) => match action {
+                Some("away") => (APPLICATION_ERROR, 1),
+                Some("back" | "enough") => (APPLICATION_ERROR, 2),
+                _ => (DETECTION_FINDING, 1),
+            },
             Some(EventId::AcceptFailed | EventId::NotSaved | EventId::Lost | EventId::Sink) => {
                 (APPLICATION_ERROR, 1)
             }

@@ -37,6 +37,9 @@ impl Outcome {
                 Self::known(status.map(|status| status == 200))
             }
             EventId::Reload => Self::known(action.map(|action| action == "applied")),
+            EventId::Witness => {
+                Self::known(action.map(|action| matches!(action, "back" | "enough")))
+            }
             EventId::Sink => Self::known(action.map(|action| action == "back")),
             EventId::Lifecycle | EventId::Key | EventId::Journal => {
                 let has_failed = record.field("error").is_some() || action == Some("lost");

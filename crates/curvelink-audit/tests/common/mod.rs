@@ -30,7 +30,10 @@ impl Place {
     }
 
     pub fn with(settings: JournalSettings) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::within(tempfile::tempdir().expect("a folder"), settings)
+    }
+
+    pub fn within(folder: TempDir, settings: JournalSettings) -> Self {
         let (audit, key) = paths(folder.path());
         let anchor = Journal::create(&audit, &key, ORIGIN, settings).expect("a journal");
         Self { folder, anchor }

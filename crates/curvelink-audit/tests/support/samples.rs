@@ -73,6 +73,7 @@ fn actions(id: EventId) -> &'static [&'static str] {
         EventId::Key => &["generated", "loaded", "rotated", "revoked"],
         EventId::Journal => &["epoch", "pruned", "recovered", "lost"],
         EventId::Sink => &["away", "back", "lost"],
+        EventId::Witness => &["refused", "away", "back", "few", "enough"],
         _ => &[""],
     }
 }

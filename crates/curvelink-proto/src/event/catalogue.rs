@@ -191,6 +191,9 @@ catalogue! {
     /// Where events are copied to cannot be reached, can again, or did not get some.
     Sink = "CL3009" "sink", Medium, true, Telling::First(1),
         &["endpoint", "action", "error"];
+    /// A witness does not sign the journal's checkpoints, is away or back; or too few have signed.
+    Witness = "CL3010" "witness", High, true, Telling::First(1),
+        &["endpoint", "identity", "action", "reason", "size", "error"];
 }
 
 impl fmt::Display for EventId {
