@@ -18,6 +18,7 @@ mod output;
 mod rotate;
 mod secret_file;
 mod sign;
+mod sink;
 mod source;
 mod trust;
 

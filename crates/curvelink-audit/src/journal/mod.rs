@@ -136,6 +136,14 @@ impl Journal {
         })
     }
 
+    /// The record as [`append`](Self::append) will write it: one of nobody gets the journal's origin
+    /// and the next number. For whoever gives it to others too, so that what they have can be held
+    /// against the entry.
+    #[must_use]
+    pub fn stamped(&self, record: Record) -> Record {
+        self.stamp.on(record)
+    }
+
     /// Appends a record; never blocks. A record of nobody gets the journal's origin and the next
     /// number, so that one that was lost leaves a hole in the numbers.
     ///

@@ -118,15 +118,19 @@ impl Stamp {
         }
     }
 
-    /// The octets of a record. One that says already where it was made is left as it is; of one
-    /// that is too long, its digest is kept.
-    pub(crate) fn entry(&self, record: Record) -> Vec<u8> {
-        let record = if *record.origin() == Origin::default() {
+    /// The record with where it was made and the next number, unless it says so already.
+    pub(crate) fn on(&self, record: Record) -> Record {
+        if *record.origin() == Origin::default() {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             record.with_origin(self.origin.clone().numbered(number))
         } else {
             record
-        };
+        }
+    }
+
+    /// The octets of a record that is stamped. Of one that is too long, its digest is kept.
+    pub(crate) fn entry(&self, record: Record) -> Vec<u8> {
+        let record = self.on(record);
         let json = record
             .to_json()
             .ok()

@@ -1,55 +1,134 @@
-//! Writes the events of a context into the journal.
+//! Writes the events of a context into the journal, and gives them to the sinks.
 
+use std::future::pending;
 use std::sync::Arc;
 
-use curvelink::{Context, EventId, SecurityEvents};
-use curvelink_audit::{Journal, Record};
+use curvelink::{Context, EventId, SecurityEvent, SecurityEvents};
+use curvelink_audit::{Checkpoints, Journal, Origin, Record};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
-/// A task that records each event of a context, but for the decisions of the policy: those are
+use super::here;
+use crate::sink::Sinks;
+
+/// A task that keeps each event of a context, but for the decisions of the policy: those are
 /// recorded before they take effect.
 pub(crate) struct Keeper {
-    journal: Arc<Journal>,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Keeper {
-    /// Begins with the next event.
-    pub(crate) fn start(context: &Context, journal: Arc<Journal>) -> Self {
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(keep(context.events(), Arc::clone(&journal), stopped));
-        Self {
-            journal,
-            stop,
-            task,
+    /// Begins with the next event; `None` where nothing is to be kept.
+    pub(crate) fn start(
+        context: &Context,
+        journal: Option<&Arc<Journal>>,
+        sinks: Option<Sinks>,
+    ) -> Option<Self> {
+        if journal.is_none() && sinks.is_none() {
+            return None;
         }
+        let (stop, stopped) = oneshot::channel();
+        let keeping = Keeping {
+            events: context.events(),
+            checkpoints: journal
+                .filter(|_| sinks.is_some())
+                .map(|it| it.checkpoints()),
+            journal: journal.cloned(),
+            sinks,
+            origin: here(),
+            told: 0,
+        };
+        let task = tokio::spawn(keeping.run(stopped));
+        Some(Self { stop, task })
     }
 
-    /// Records what there still is, once the context has been shut down, and seals the journal.
+    /// Keeps what there still is, once the context has been shut down; seals the journal, and
+    /// takes leave of the sinks.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         // Where the task has ended there is nobody to tell.
         let _ = self.stop.send(());
-        self.task.await?;
-        let journal = self.journal;
-        tokio::task::spawn_blocking(move || journal.seal()).await??;
-        Ok(())
+        self.task.await?
     }
 }
 
-async fn keep(mut events: SecurityEvents, journal: Arc<Journal>, mut stop: oneshot::Receiver<()>) {
-    loop {
-        let event = tokio::select! {
-            // What was told before the end is told first.
-            biased;
-            event = events.recv() => event,
-            _ = &mut stop => break,
-        };
-        let Some(event) = event else { break };
-        if event.id != EventId::Decision {
-            // How the journal does is its own to tell; a flood does not wait for it.
-            drop(journal.append(Record::from(&event)));
+struct Keeping {
+    events: SecurityEvents,
+    journal: Option<Arc<Journal>>,
+    sinks: Option<Sinks>,
+    /// Those of the journal, where there are sinks for them.
+    checkpoints: Option<Checkpoints>,
+    origin: Origin,
+    /// Records that no journal has numbered.
+    told: u64,
+}
+
+impl Keeping {
+    async fn run(mut self, mut stop: oneshot::Receiver<()>) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                // What was told before the end is told first.
+                biased;
+                event = self.events.recv() => match event {
+                    Some(event) => self.keep(&event),
+                    None => break,
+                },
+                note = next(&mut self.checkpoints) => self.tell_checkpoint(note),
+                _ = &mut stop => break,
+            }
         }
+        self.end().await
+    }
+
+    fn keep(&mut self, event: &SecurityEvent) {
+        if event.id == EventId::Decision {
+            return;
+        }
+        let record = Record::from(event);
+        let record = match &self.journal {
+            Some(journal) => journal.stamped(record),
+            None => {
+                self.told += 1;
+                record.with_origin(self.origin.numbered(self.told))
+            }
+        };
+        if let Some(sinks) = &self.sinks {
+            sinks.tell(&record);
+        }
+        if let Some(journal) = &self.journal {
+            // How the journal does is its own to tell; a flood does not wait for it.
+            drop(journal.append(record));
+        }
+    }
+
+    fn tell_checkpoint(&mut self, note: Option<String>) {
+        match (note, &self.sinks) {
+            (Some(note), Some(sinks)) => sinks.tell_checkpoint(&note),
+            _ => self.checkpoints = None,
+        }
+    }
+
+    async fn end(mut self) -> anyhow::Result<()> {
+        let mut sealed = Ok(());
+        if let Some(journal) = self.journal.take() {
+            sealed = spawn_blocking(move || journal.seal()).await?;
+        }
+        if sealed.is_ok() && self.checkpoints.is_some() {
+            // It was signed just now.
+            let note = next(&mut self.checkpoints).await;
+            self.tell_checkpoint(note);
+        }
+        if let Some(sinks) = self.sinks {
+            sinks.close().await;
+        }
+        Ok(sealed?)
+    }
+}
+
+/// Waits for ever where there are none.
+async fn next(checkpoints: &mut Option<Checkpoints>) -> Option<String> {
+    match checkpoints {
+        Some(checkpoints) => checkpoints.next().await,
+        None => pending().await,
     }
 }

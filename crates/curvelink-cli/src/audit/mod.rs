@@ -138,7 +138,7 @@ fn default_origin(home: &Home) -> anyhow::Result<String> {
 }
 
 /// Who records: host, boot and program.
-fn here() -> Origin {
+pub(crate) fn here() -> Origin {
     let boot = read_line("/proc/sys/kernel/random/boot_id");
     Origin::new(
         &host(),

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -56,7 +55,7 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
 struct Stage {
     home: Home,
     context: Context,
-    keeper: Keeper,
+    keeper: Option<Keeper>,
     endpoints: Endpoints,
     stop: oneshot::Sender<()>,
     hub: JoinHandle<anyhow::Result<()>>,
@@ -79,7 +78,7 @@ impl Stage {
 
         let context = Context::new()?;
         let journal = Place::of(&home).open(&home)?;
-        let keeper = Keeper::start(&context, Arc::clone(&journal));
+        let keeper = Keeper::start(&context, Some(&journal), None);
         let hub = Hub::bind(&context, &home, Some(&journal))?;
         let endpoints = hub.endpoints().clone();
         ok(&format!(
@@ -240,7 +239,10 @@ impl Stage {
         let _ = self.stop.send(());
         self.hub.await??;
         self.context.shutdown().await;
-        self.keeper.close().await
+        match self.keeper {
+            Some(keeper) => keeper.close().await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::audit::{Keeper, Place};
 use crate::control::{Control, Order, Request};
 use crate::home::Home;
 use crate::hub::Hub;
+use crate::sink::Sinks;
 use crate::{log, output};
 
 pub(crate) async fn run(args: &UpArgs, dir: Option<&Path>) -> anyhow::Result<()> {
@@ -27,9 +28,7 @@ pub(crate) async fn run(args: &UpArgs, dir: Option<&Path>) -> anyhow::Result<()>
     let stop = stop_signal()?;
     let control = Control::open(&home.path("run"))?;
     let journal = open_journal(&home)?;
-    let keeper = journal
-        .as_ref()
-        .map(|it| Keeper::start(&context, Arc::clone(it)));
+    let keeper = Keeper::start(&context, journal.as_ref(), Sinks::start(&context, &home)?);
     let hub = Hub::bind(&context, &home, journal.as_ref())?;
     let endpoints = hub.endpoints();
     home.tell_endpoints(endpoints)?;

@@ -9,6 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::exit::usage;
+use crate::sink::{self, SinkConfig};
 
 /// The settings. What the file does not know is an error: a misspelt setting would be no setting.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,6 +22,9 @@ pub(crate) struct Config {
     pub(crate) curve: CurveConfig,
     #[serde(default)]
     pub(crate) audit: AuditConfig,
+    /// Where events are copied to.
+    #[serde(default, deserialize_with = "sink::distinct")]
+    pub(crate) sink: Vec<SinkConfig>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
