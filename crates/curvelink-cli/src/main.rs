@@ -20,6 +20,7 @@ mod secret_file;
 mod sign;
 mod sink;
 mod source;
+mod stop;
 mod trust;
 
 use std::process::ExitCode;

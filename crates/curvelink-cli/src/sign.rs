@@ -1,17 +1,21 @@
 //! Who signs: a key, the name that receivers know it by, and whom messages are for.
 
+use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use curvelink_envelope::{Progress, ProgressFile, SignError, Signer, SigningKey, Timestamp};
+use curvelink_envelope::{
+    About, Progress, ProgressFile, SignError, SignMode, Signer, SigningKey, Timestamp,
+};
 use tokio::time::{Instant, sleep};
 
 use crate::args::socket::SignArgs;
 use crate::exit::{Exit, failure, usage};
-use crate::home::{Home, Sign};
+use crate::home::Home;
 use crate::key::{Bare, Key};
+use crate::message::content_type;
 use crate::source::Source;
 
 /// How often to look whether another program has ended that signs with the same key.
@@ -23,17 +27,22 @@ pub(crate) struct Pen {
     key: SigningKey,
     name: String,
     audience: String,
+    /// How messages of the topic are signed.
+    mode: SignMode,
     /// Where the numbering is kept; without one, each run starts from the clock.
     progress: Option<PathBuf>,
 }
 
 impl Pen {
-    /// What the arguments mean; `None` where nothing is signed.
+    /// What the arguments mean for messages of `topic`; `None` where they are not signed.
     pub(crate) fn new(
         args: &SignArgs,
         identity: Option<&str>,
         home: Option<&Home>,
+        topic: &str,
     ) -> anyhow::Result<Option<Self>> {
+        let envelope = home.map(|home| &home.config.envelope);
+        let mode = envelope.map(|envelope| envelope.modes().mode(topic.as_bytes()));
         if let (Some(key), Some(name), Some(audience)) =
             (&args.sign_key, &args.signer, &args.audience)
         {
@@ -43,26 +52,38 @@ impl Pen {
                 key,
                 name,
                 audience,
+                // Whoever gives a key wants a signature.
+                mode: mode
+                    .filter(|mode| *mode != SignMode::None)
+                    .unwrap_or_default(),
                 progress: None,
             }));
         }
-        let Some((home, name)) = home.zip(identity) else {
+        let Some(((home, name), mode)) = home.zip(identity).zip(mode) else {
             return Ok(None);
         };
-        match (home.sign_key(name)?, home.config.envelope.sign) {
-            (Some(key), _) => Ok(Some(Self {
-                key,
-                name: name.to_owned(),
-                audience: home.config.envelope.audience.clone(),
-                progress: Some(home.state_folder()?.join(format!("{name}.progress.json"))),
-            })),
-            (None, Sign::None) => Ok(None),
-            (None, Sign::Each) => Err(usage(format!(
+        if mode == SignMode::None {
+            return Ok(None);
+        }
+        let key = home.sign_key(name)?.ok_or_else(|| {
+            usage(format!(
                 "{name} has no signing key and the hub asks for signatures: make one with \
                  `curvelink key gen --sign --out keys/{name}.sign.secret.pem` and list its public \
                  key in the policy"
-            ))),
-        }
+            ))
+        })?;
+        Ok(Some(Self {
+            key,
+            name: name.to_owned(),
+            audience: home.config.envelope.audience.clone(),
+            mode,
+            progress: Some(home.state_folder()?.join(format!("{name}.progress.json"))),
+        }))
+    }
+
+    /// How messages are signed: each by itself, or by the batch.
+    pub(crate) const fn mode(&self) -> SignMode {
+        self.mode
     }
 
     /// Begins to sign. Waits while another program signs with the same key.
@@ -72,6 +93,7 @@ impl Pen {
             name,
             audience,
             progress,
+            ..
         } = self;
         let Some(path) = progress else {
             let start = Signer::start(key, &name, &audience, Progress::default(), Timestamp::now());
@@ -88,6 +110,39 @@ impl Pen {
             };
             failure(exit, format!("{}: {error}", path.display()))
         })
+    }
+}
+
+/// What a statement says beside the message itself.
+#[derive(Debug)]
+pub(crate) struct Remarks {
+    content_type: String,
+    traceparent: Option<String>,
+}
+
+impl Remarks {
+    /// What the arguments and the environment say of a body that comes from `file`.
+    ///
+    /// # Errors
+    /// Where that is nothing that a statement can say.
+    pub(crate) fn new(args: &SignArgs, file: &Path) -> anyhow::Result<Self> {
+        let by_name = || content_type(file).to_owned();
+        let named = env::var_os("TRACEPARENT").filter(|text| !text.is_empty());
+        let named = named.map(|text| text.to_string_lossy().into_owned());
+        let remarks = Self {
+            content_type: args.content_type.clone().unwrap_or_else(by_name),
+            traceparent: args.traceparent.clone().or(named),
+        };
+        remarks.about().check()?;
+        Ok(remarks)
+    }
+
+    pub(crate) fn about(&self) -> About<'_> {
+        let about = About::new(&self.content_type);
+        match &self.traceparent {
+            Some(text) => about.traceparent(text),
+            None => about,
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! What a sender says of a message.
 
+use crate::sign::SignError;
+use crate::statement::{is_content_type, is_traceparent};
+
 /// What a statement says about a message beside its frames and numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct About<'a> {
@@ -35,5 +38,21 @@ impl<'a> About<'a> {
             traceparent: Some(text),
             ..self
         }
+    }
+
+    /// Whether a statement can say so: asked by [`Signer`](crate::Signer) of each message, and good
+    /// to ask before there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError::ContentType`] or [`SignError::Traceparent`].
+    pub fn check(&self) -> Result<(), SignError> {
+        if !is_content_type(self.content_type) {
+            return Err(SignError::ContentType);
+        }
+        if self.traceparent.is_some_and(|text| !is_traceparent(text)) {
+            return Err(SignError::Traceparent);
+        }
+        Ok(())
     }
 }

@@ -57,6 +57,15 @@ impl Flag {
             Self::JoinedLate { .. } => "joined-late",
         }
     }
+
+    /// How many messages of the topic have not come: 0 where none is missing.
+    pub fn missing(self) -> u64 {
+        match self {
+            Self::Reordered { .. } => 0,
+            Self::Gap { missing } => missing,
+            Self::JoinedLate { missed } => missed,
+        }
+    }
 }
 
 /// Why a message's numbers are refused.

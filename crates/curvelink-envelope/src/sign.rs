@@ -8,7 +8,7 @@ use crate::about::About;
 use crate::heartbeat::{HEARTBEAT_LATER, HEARTBEAT_SOON, Heartbeats};
 use crate::keys::{SigningKey, VerifyingKey};
 use crate::progress::{Progress, TOPICS_PER_EPOCH};
-use crate::statement::{MAX_INTEGER, Statement, digests, is_content_type, is_name, is_traceparent};
+use crate::statement::{MAX_INTEGER, Statement, digests, is_name};
 use crate::store::ProgressStore;
 use crate::time::Timestamp;
 use crate::trailer::{MAX_STATEMENT, Trailer};
@@ -213,12 +213,7 @@ impl Signer {
     ) -> Result<Draft<'a>, SignError> {
         let topic = frames.first().ok_or(SignError::NoTopic)?.as_ref();
         let topic = str::from_utf8(topic).map_err(|_| SignError::TopicNotUtf8)?;
-        if !is_content_type(about.content_type) {
-            return Err(SignError::ContentType);
-        }
-        if about.traceparent.is_some_and(|text| !is_traceparent(text)) {
-            return Err(SignError::Traceparent);
-        }
+        about.check()?;
         // Tested before anything is hashed: no frame can do with less.
         if frames.len() > MAX_STATEMENT / 100 {
             return Err(SignError::TooLong);

@@ -58,6 +58,8 @@ pub struct Verified {
     pub statement: Statement,
     /// The key of that identity.
     pub key: KeyId,
+    /// The identities whose keys signed it too, each once, in the order of their signatures.
+    pub cosigners: Vec<String>,
     /// What the numbers tell; empty when the message is the next of its topic.
     pub flags: Vec<Flag>,
     /// The statement as it was signed.
@@ -213,6 +215,7 @@ impl Verifier {
         };
         let verified = Verified {
             key: signer.id,
+            cosigners: signer.others,
             statement,
             flags,
             octets: trailer.into_statement(),
@@ -248,6 +251,7 @@ impl Verifier {
         let signer = FoundSigner {
             identity: key.identity,
             id: *id,
+            others: cosigners(&known, &statement.signer),
         };
         for (_, key) in &known {
             if key.is_not_yet_valid_at(statement.time) {
@@ -337,6 +341,19 @@ impl Verifier {
 struct FoundSigner<'a> {
     identity: &'a Identity,
     id: KeyId,
+    others: Vec<String>,
+}
+
+/// The identities of the keys, without the signer.
+fn cosigners(known: &[(KeyId, KnownKey<'_>)], signer: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (_, key) in known {
+        let name = key.identity.name();
+        if name != signer && !names.iter().any(|it| it == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }
 
 /// As many frames as were signed, each with its digest, the first being the topic.

@@ -82,7 +82,7 @@ pub(crate) struct ShowArgs {
 pub(crate) struct PubArgs {
     /// The endpoint of the hub, unless it is the folder's; the topic; the file with the body,
     /// unless it comes from standard input
-    #[arg(value_name = "ENDPOINT|TOPIC|FILE", required = true, num_args = 1..=3)]
+    #[arg(value_name = "ENDPOINT|TOPIC|FILE", required_unless_present = "envelope", num_args = 1..=3)]
     pub(crate) words: Vec<String>,
     #[command(flatten)]
     pub(crate) security: SecurityArgs,
@@ -90,6 +90,19 @@ pub(crate) struct PubArgs {
     pub(crate) cut: CutArgs,
     #[command(flatten)]
     pub(crate) sign: SignArgs,
+    /// Send this message, which `curvelink sign` made, with its signatures: the .cle file
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["lines", "jsonl", "sign_key", "content_type", "traceparent", "heartbeat"]
+    )]
+    pub(crate) envelope: Option<PathBuf>,
+    /// Say every so many seconds, signed, how many messages the topic has had, and go on after the
+    /// last until stopped; 0 is never [default: 5 s after a message and then every 60 s, until the
+    /// input ends]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) heartbeat: Option<Duration>,
     /// Wait for so many subscribers before sending
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) wait: usize,
@@ -122,14 +135,21 @@ pub(crate) struct SignArgs {
     /// The media type of the body [default: by the file's name]
     #[arg(long, value_name = "TYPE")]
     pub(crate) content_type: Option<String>,
+    /// The trace that the messages are part of, as the W3C writes it: 00-TRACE-PARENT-FLAGS
+    /// [default: the environment variable TRACEPARENT]
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) traceparent: Option<String>,
 }
 
 /// Whose signatures are believed.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct TrustArgs {
     /// Trust this signer instead of those of the folder's policy: its name and public key file
     #[arg(long, value_name = "NAME=FILE", requires = "audience")]
     pub(crate) signer: Vec<String>,
+    /// With --signer: so many of those must have signed each message
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "signer")]
+    pub(crate) threshold: usize,
     /// Whom the messages must be for [default: what curvelink.toml says]
     #[arg(long, value_name = "NAME")]
     pub(crate) audience: Vec<String>,

@@ -21,8 +21,9 @@ use crate::hub::{Client, Hub};
 use crate::inbox::Inbox;
 use crate::link::{Link, Linked, Security};
 use crate::message::content_type;
+use crate::output;
 use crate::sign::Pen;
-use crate::{output, trust};
+use crate::trust::Trust;
 
 /// What bandit 1.9.4 finds in requests 2.6.0; tests/data/README.md says how it was made.
 const FINDINGS: &str = include_str!("../../../../tests/data/bandit.sarif");
@@ -129,8 +130,9 @@ impl Stage {
             signer: None,
             audience: None,
             content_type: None,
+            traceparent: None,
         };
-        let pen = Pen::new(&sign, Some(PUBLISHER), Some(&self.home))?;
+        let pen = Pen::new(&sign, Some(PUBLISHER), Some(&self.home), TOPIC)?;
         let pen = pen.context("ci-scanner has a signing key")?;
         let mut signer = pen.signer(PATIENCE).await?;
         let mut frames = vec![Frame::from(TOPIC), Frame::from(findings)];
@@ -152,12 +154,8 @@ impl Stage {
     }
 
     fn verifier(&self) -> anyhow::Result<Verifier> {
-        let trust = TrustArgs {
-            signer: Vec::new(),
-            audience: Vec::new(),
-        };
-        let verifier = trust::verifier(&trust, Some(&self.home))?;
-        verifier.context("the folder asks for signatures")
+        let trust = Trust::new(&TrustArgs::default(), Some(&self.home))?;
+        Ok(trust.context("the folder asks for signatures")?.verifier)
     }
 
     async fn receive(

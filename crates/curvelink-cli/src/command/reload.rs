@@ -46,6 +46,9 @@ fn text(reloaded: &Reloaded) -> String {
             lines.push(format!("  {what:<8} {}", names.join(", ")));
         }
     }
+    if reloaded.envelope {
+        lines.push(format!("  {:<8} changed", "envelope"));
+    }
     lines.push(format!("  {:<8} {}", "key", reloaded.keys.current));
     if let Some(next) = &reloaded.keys.next {
         lines.push(format!("  {:<8} {next}", "next key"));

@@ -1,6 +1,5 @@
 //! `curvelink up`: the hub, until it is told to stop.
 
-use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use crate::control::{Control, Order, Request};
 use crate::home::Home;
 use crate::hub::Hub;
 use crate::sink::Sinks;
+use crate::stop::stop_signal;
 use crate::{log, output};
 
 pub(crate) async fn run(args: &UpArgs, dir: Option<&Path>) -> anyhow::Result<()> {
@@ -71,27 +71,5 @@ fn watch(home: &Home, orders: Sender<Order>) -> io::Result<FileWatch> {
         let request = Request::Reload {};
         // A hub that has stopped reads nothing any more.
         let _ = orders.blocking_send(Order { request, answer });
-    })
-}
-
-/// Resolves at the first SIGINT or SIGTERM from now on.
-#[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
     })
 }

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use curvelink_envelope::{Flag, Trailer, Verified, Verifier, Via, file};
+use curvelink_envelope::{Trailer, Verified, Verifier, Via, export, file};
 use serde::Serialize;
 
 use crate::args::evidence::VerifyArgs;
 use crate::exit::{Exit, failure, one_line, usage};
 use crate::home::Home;
-use crate::{output, trust};
+use crate::output;
+use crate::trust::Trust;
 
 /// Checks messages at rest: each alone, and together for gaps and repetitions.
 pub(crate) fn run(args: &VerifyArgs, dir: Option<&Path>) -> anyhow::Result<()> {
@@ -18,10 +19,10 @@ pub(crate) fn run(args: &VerifyArgs, dir: Option<&Path>) -> anyhow::Result<()> {
     } else {
         None
     };
-    let verifier = trust::verifier(&args.trust, home.as_ref())?
+    let trust = Trust::new(&args.trust, home.as_ref())?
         .ok_or_else(|| usage("this folder asks for no signatures: name a --signer to check"))?;
     // Messages at rest are of any age, and the connection that they came over is gone.
-    let mut verifier = verifier.with_max_skew(Duration::ZERO);
+    let mut verifier = trust.verifier.with_max_skew(Duration::ZERO);
     // A signer's messages are judged in the order in which they were signed, and told in that in
     // which they were named. Each is read twice rather than all of them kept.
     let mut files: Vec<(usize, &PathBuf)> = args.files.iter().enumerate().collect();
@@ -70,15 +71,19 @@ fn summary(reports: &[Report]) -> String {
         0 => "no gap".to_owned(),
         missing => format!("{missing} messages are not here"),
     };
-    format!(
-        "ok: signature, digests, identity, topic right, audience, {gap}, no replay ({} {})",
-        reports.len(),
-        if reports.len() == 1 {
-            "message"
-        } else {
-            "messages"
-        }
-    )
+    let stated = reports
+        .iter()
+        .filter_map(|report| report.shown.statement.as_ref());
+    let beats = stated.filter(|stated| stated.heartbeat).count();
+    let count = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    let mut counted = count(reports.len().saturating_sub(beats), "message");
+    if beats > 0 {
+        counted = format!("{counted}, {}", count(beats, "heartbeat"));
+    }
+    format!("ok: signature, digests, identity, topic right, audience, {gap}, no replay ({counted})")
 }
 
 /// Epoch and number of a saved message, as far as they can be told.
@@ -101,10 +106,14 @@ fn check(path: &Path, verifier: &mut Verifier) -> Report {
         }
     };
     match verifier.verify(&frames, Via::Relay) {
-        Ok(verified) => Report {
-            shown: Shown::passed(file, &verified),
-            exit: None,
-        },
+        Ok(verified) => {
+            let trailer = frames.last().and_then(|last| Trailer::parse(last).ok());
+            let is_batch = trailer.is_some_and(|it| export::tlog_origin(&it).is_some());
+            Report {
+                shown: Shown::passed(file, &verified, is_batch),
+                exit: None,
+            }
+        }
         Err(error) => {
             let shown = Shown::failed(file, error.code(), &error.to_string());
             Report {
@@ -137,6 +146,7 @@ struct Shown {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Stated {
     topic: String,
     signer: String,
@@ -146,6 +156,19 @@ struct Stated {
     seq: u64,
     time: String,
     digest: String,
+    /// No message: the signer said how far the topic has come.
+    heartbeat: bool,
+    /// By the batch, so that `export` makes a tlog-proof of it.
+    batch: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cosigners: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_reply_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    /// How many messages of the topic there were in the signer's run, this one included.
+    #[serde(skip)]
+    count: u64,
 }
 
 impl Shown {
@@ -163,13 +186,9 @@ impl Shown {
         }
     }
 
-    fn passed(file: String, verified: &Verified) -> Self {
+    fn passed(file: String, verified: &Verified, is_batch: bool) -> Self {
         let statement = &verified.statement;
-        let missing = verified.flags.iter().map(|flag| match flag {
-            Flag::Gap { missing } => *missing,
-            Flag::JoinedLate { missed } => *missed,
-            _ => 0,
-        });
+        let missing = verified.flags.iter().map(|flag| flag.missing());
         Self {
             file,
             ok: true,
@@ -184,6 +203,14 @@ impl Shown {
                 seq: statement.seq,
                 time: statement.time.to_string(),
                 digest: output::hex(&verified.digest()),
+                heartbeat: statement.heartbeat,
+                batch: is_batch,
+                cosigners: verified.cosigners.clone(),
+                in_reply_to: statement
+                    .in_reply_to
+                    .map(|digest| format!("sha256:{}", output::hex(&digest))),
+                traceparent: statement.traceparent.clone(),
+                count: statement.tseq.saturating_add(1),
             }),
             flags: verified.flags.iter().map(|flag| flag.code()).collect(),
             missing: missing.sum(),
@@ -197,10 +224,28 @@ impl Shown {
                 self.file,
                 self.reason.as_deref().unwrap_or_default()
             ),
-            Some(stated) => format!(
-                "ok    {}: {}  seq {}  {}  signed by {} {}",
-                self.file, stated.topic, stated.seq, stated.time, stated.signer, stated.key
-            ),
+            Some(stated) => format!("ok    {}: {}", self.file, stated.text()),
         }
+    }
+}
+
+impl Stated {
+    fn text(&self) -> String {
+        let what = match self.heartbeat {
+            true => format!("heartbeat, {} messages so far", self.count),
+            false => format!("seq {}", self.seq),
+        };
+        let by = match self.batch {
+            true => "signed in a batch by",
+            false => "signed by",
+        };
+        let others = match self.cosigners.is_empty() {
+            true => String::new(),
+            false => format!(" and {}", one_line(&self.cosigners.join(", "))),
+        };
+        format!(
+            "{}  {what}  {}  {by} {} {}{others}",
+            self.topic, self.time, self.signer, self.key
+        )
     }
 }

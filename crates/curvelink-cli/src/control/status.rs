@@ -17,6 +17,9 @@ pub(crate) struct Reloaded {
     pub(crate) lost: Vec<String>,
     /// Of these, who was connected and is cut.
     pub(crate) cut: Vec<String>,
+    /// Whether other topics are signed than before, or otherwise.
+    #[serde(default)]
+    pub(crate) envelope: bool,
     pub(crate) keys: KeysShown,
 }
 

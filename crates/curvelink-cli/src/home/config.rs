@@ -1,13 +1,13 @@
 //! `curvelink.toml`: what hub, publishers and subscribers of one folder agree on.
 
 use std::fmt;
-use std::time::Duration;
 
 use curvelink::CurveBackend;
 use curvelink_audit::{self as audit, JournalSettings};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use super::envelope::{EnvelopeConfig, line};
 use crate::exit::usage;
 use crate::sink::{self, SinkConfig};
 
@@ -42,17 +42,6 @@ pub(crate) struct HubConfig {
     pub(crate) domain: String,
     /// The policy file, relative to the folder.
     pub(crate) policy: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EnvelopeConfig {
-    /// Whether messages must be signed.
-    pub(crate) sign: Sign,
-    /// The name that signers sign for and that receivers go by.
-    pub(crate) audience: String,
-    /// How far, in seconds, a message's time may lie from the clock; 0 is any distance.
-    max_skew: u64,
 }
 
 /// May be left out, and is by `init`: each end of a link can have its own.
@@ -125,26 +114,10 @@ impl AuditConfig {
     }
 }
 
-/// Whether messages must be signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Sign {
-    /// Each message carries its own envelope.
-    Each,
-    /// None does; one that does is passed on unread.
-    None,
-}
-
 impl Config {
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
-        let config: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| {
-                1 + text
-                    .bytes()
-                    .take(span.start)
-                    .filter(|octet| *octet == b'\n')
-                    .count()
-            });
+        let mut config: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| line(text, span.start));
             let place = line
                 .map(|line| format!("line {line}: "))
                 .unwrap_or_default();
@@ -153,6 +126,7 @@ impl Config {
                 error.message().trim().replace('\n', ", ")
             ))
         })?;
+        config.envelope.check(text)?;
         if config.version == 1 {
             Ok(config)
         } else {
@@ -160,13 +134,6 @@ impl Config {
                 "this version of the settings is not known: write version = 1",
             ))
         }
-    }
-}
-
-impl EnvelopeConfig {
-    /// How far a message's time may lie from the clock; zero is any distance.
-    pub(crate) const fn max_skew(&self) -> Duration {
-        Duration::from_secs(self.max_skew)
     }
 }
 
@@ -194,7 +161,7 @@ impl fmt::Display for NewConfig<'_> {
              policy = \"zap.toml\"\n\
              \n\
              [envelope]\n\
-             sign = \"each\"      # each message must be signed; \"none\" asks for no signatures\n\
+             sign = \"each\"      # each by itself; \"batch\": many at once; \"none\": no signatures\n\
              audience = {:?}    # whom messages are signed for: another hub refuses them\n\
              max_skew = 300     # seconds between a message's time and the clock; 0 = any\n",
             self.ingest, self.feed, self.public_key, self.domain, self.audience
@@ -204,6 +171,10 @@ impl fmt::Display for NewConfig<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use curvelink_envelope::SignMode;
+
     use super::*;
 
     fn text() -> String {
@@ -224,7 +195,7 @@ mod tests {
             config.hub.public_key,
             "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
         );
-        assert_eq!(config.envelope.sign, Sign::Each);
+        assert_eq!(config.envelope.modes().mode(b"any"), SignMode::Each);
         assert_eq!(config.envelope.max_skew(), Duration::from_secs(300));
     }
 

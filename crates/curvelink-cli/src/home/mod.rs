@@ -10,10 +10,14 @@
 //! ```
 
 mod config;
+mod envelope;
 mod registry;
 
-pub(crate) use config::{Config, EnvelopeConfig, NewConfig, Sign};
-pub(crate) use registry::registry;
+pub(crate) use config::{Config, NewConfig};
+pub(crate) use envelope::EnvelopeConfig;
+#[cfg(test)]
+pub(crate) use envelope::tests::table;
+use registry::registry;
 
 use std::env;
 use std::fs;

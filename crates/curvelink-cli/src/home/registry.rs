@@ -8,7 +8,7 @@ use curvelink_zap::{Policy, Scope};
 
 /// Every identity of the policy that has a signing key, with when it counts and with the topics
 /// that it may publish.
-pub(crate) fn registry(policy: &Policy) -> anyhow::Result<Registry> {
+pub(super) fn registry(policy: &Policy) -> anyhow::Result<Registry> {
     let mut identities = Vec::new();
     for listed in policy.identities() {
         let mut identity = Identity::new(&*listed.name);

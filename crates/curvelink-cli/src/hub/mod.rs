@@ -35,14 +35,14 @@ use curvelink::{
     ServerKeys, Socket, Standing, Xpub,
 };
 use curvelink_audit::{Audited, Checkpoints, Journal};
-use curvelink_envelope::Trailer;
+use curvelink_envelope::Verified;
 use curvelink_zap::PolicyHandler;
 use tokio::pin;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::control::{Order, Reloaded};
-use crate::home::{Endpoints, Home, Sign};
+use crate::home::{Endpoints, Home};
 use gate::{Gate, Verdict};
 use memory::Memory;
 use receipt::Ledger;
@@ -88,7 +88,7 @@ pub(crate) struct Hub {
     control: mpsc::Sender<Order>,
     orders: mpsc::Receiver<Order>,
     /// Told again every hour.
-    _insecure: Option<Standing>,
+    insecure: Option<Standing>,
     events: SecurityEvents,
 }
 
@@ -103,8 +103,9 @@ impl Hub {
     ) -> anyhow::Result<Self> {
         let keys = server_keys(home)?;
         let handler = Arc::new(PolicyHandler::new(home.policy()?));
-        let mut gate = Gate::new(handler.policy(), &home.config.envelope)?;
-        let memory = Memory::open(&home.state_folder()?, &mut gate)?;
+        let memory = Memory::open(&home.state_folder()?)?;
+        let seen = memory.seen().clone();
+        let gate = Gate::new(handler.policy(), &home.config.envelope, seen)?;
         match journal {
             Some(journal) => {
                 context.set_zap_handler(Audited::new(Arc::clone(&handler), Arc::clone(journal)));
@@ -121,8 +122,7 @@ impl Hub {
             ingest: at_ingest.to_string(),
             feed: at_feed.to_string(),
         };
-        let is_unsigned = home.config.envelope.sign == Sign::None;
-        let insecure = is_unsigned.then(|| context.stand(told::insecure("unsigned-messages")));
+        let insecure = stand_unsigned(context, home);
         context.record(told::lifecycle("start", &key));
         let (control, orders) = mpsc::channel(1);
         Ok(Self {
@@ -145,7 +145,7 @@ impl Hub {
             refused: BTreeMap::new(),
             control,
             orders,
-            _insecure: insecure,
+            insecure,
             events: context.events(),
         })
     }
@@ -206,14 +206,11 @@ impl Hub {
             return self.context.record(told::not_a_request(&peer));
         }
         let frames = request.into_frames();
-        let statement = frames.last().and_then(|last| Trailer::parse(last).ok());
         let topic = frames.first().cloned().unwrap_or_default();
-        let (ack, published) = self.handle(&peer, frames).await;
+        let (ack, awaited) = self.handle(&peer, frames).await;
         let answer = Answer { id, ack };
-        let answer = match statement.filter(|_| published) {
-            Some(statement) => self
-                .ledger
-                .wait(&topic, &statement.statement_digest(), answer),
+        let answer = match awaited {
+            Some(digest) => self.ledger.wait(&topic, &digest, answer),
             None => Some(answer),
         };
         if let Some(answer) = answer {
@@ -261,29 +258,41 @@ impl Hub {
         }
     }
 
-    /// The answer, and whether the message was passed on.
-    async fn handle(&mut self, peer: &Peer, frames: Vec<Frame>) -> (Ack, bool) {
+    /// The answer, and the digest of the statement that subscribers will confirm, if any.
+    async fn handle(&mut self, peer: &Peer, frames: Vec<Frame>) -> (Ack, Option<[u8; 32]>) {
         match self.gate.judge(peer, &frames) {
             Err(refused) => {
                 let topic = frames.first().map_or(&[][..], |topic| topic);
                 self.context.record(told::refused(peer, topic, &refused));
-                (Ack::refused(refused.code, refused.message), false)
+                (Ack::refused(refused.code, refused.message), None)
             }
-            Ok(Verdict::Ask) => (Ack::accepted(self.subscribers(frames.first())), false),
-            Ok(Verdict::Publish) => {
-                let subscribers = self.subscribers(frames.first());
-                if let Some(topic) = frames.first() {
-                    let count = subscribers.len();
-                    let digest = frames.last().and_then(|last| Trailer::parse(last).ok());
-                    let digest = digest.map(|trailer| trailer.statement_digest());
-                    let published = told::published(peer, topic, count, digest.as_ref());
-                    self.context.record(published);
-                }
-                match self.feed.send(Message::from(frames)).await {
-                    Ok(()) => (Ack::accepted(subscribers), true),
-                    Err(error) => (Ack::refused("feed", error.to_string()), false),
-                }
-            }
+            Ok(Verdict::Ask) => (Ack::accepted(self.subscribers(frames.first())), None),
+            Ok(Verdict::Publish(verified)) => self.publish(peer, frames, verified).await,
+        }
+    }
+
+    async fn publish(
+        &self,
+        peer: &Peer,
+        frames: Vec<Frame>,
+        verified: Option<Box<Verified>>,
+    ) -> (Ack, Option<[u8; 32]>) {
+        let topic = frames.first().cloned().unwrap_or_default();
+        let subscribers = self.subscribers(Some(&topic));
+        let digest = verified.as_ref().map(|verified| verified.digest());
+        for flag in verified.iter().flat_map(|verified| &verified.flags) {
+            self.context.record(told::gap(peer, &topic, *flag));
+        }
+        // A heartbeat is no message: nobody is told of one, and nobody confirms it.
+        let is_heartbeat = verified.is_some_and(|verified| verified.statement.heartbeat);
+        if !is_heartbeat {
+            let count = subscribers.len();
+            let published = told::published(peer, &topic, count, digest.as_ref());
+            self.context.record(published);
+        }
+        match self.feed.send(Message::from(frames)).await {
+            Ok(()) => (Ack::accepted(subscribers), digest.filter(|_| !is_heartbeat)),
+            Err(error) => (Ack::refused("feed", error.to_string()), None),
         }
     }
 
@@ -322,4 +331,10 @@ fn options(home: &Home, keys: &ServerKeys) -> Options {
         .security(curve)
         .zap_domain(&home.config.hub.domain)
         .max_message_size(MAX_MESSAGE)
+}
+
+/// Told every hour, for as long as any topic is not signed.
+fn stand_unsigned(context: &Context, home: &Home) -> Option<Standing> {
+    let is_unsigned = !home.config.envelope.signs_all();
+    is_unsigned.then(|| context.stand(told::insecure("unsigned-messages")))
 }

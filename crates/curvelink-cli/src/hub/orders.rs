@@ -7,14 +7,13 @@ use std::time::Instant;
 use curvelink::{Fingerprint, LinkStatus, Traffic};
 use curvelink_zap::{Effect, Identity, Policy, changes};
 
-use super::Hub;
 use super::gate::Gate;
 use super::told;
+use super::{Hub, stand_unsigned};
 use crate::control::{
     Answer, KeysShown, LinkShown, Order, PolicyShown, Reloaded, Request, Shown, SocketShown,
     Through,
 };
-use crate::home::{self, Sign};
 use crate::output;
 
 /// Fingerprints, and whose they are where the policy says so.
@@ -70,14 +69,14 @@ impl Hub {
         let home = self.home.reread()?;
         let (current, next) = home.server_keys()?;
         let policy = home.policy()?;
-        if home.config.envelope.sign == Sign::Each {
-            // What the gate will need of it, before anything is replaced.
-            home::registry(&policy)?;
-        }
+        let envelope = &home.config.envelope;
+        // What the gate will need, before anything is replaced.
+        envelope.verifier(&policy, &[])?;
+        let same_envelope = *envelope == self.home.config.envelope;
         let same_keys = current.public() == self.keys.current()
             && next.as_ref().map(|next| next.public()) == self.keys.next();
         let same_policy = policy.digest() == self.handler.policy().digest();
-        if same_keys && same_policy {
+        if same_keys && same_policy && same_envelope {
             return Ok(false);
         }
         if !same_keys {
@@ -87,27 +86,28 @@ impl Hub {
         }
         let change = match same_policy {
             true => Reloaded::default(),
-            false => self.replace_policy(policy)?,
+            false => self.replace_policy(policy),
         };
+        // It names identities of the policy, so the two are replaced together.
+        self.gate = Gate::new(self.handler.policy(), envelope, self.gate.seen().clone())?;
+        if !same_envelope {
+            self.insecure = stand_unsigned(&self.context, &home);
+        }
         self.last_change = Reloaded {
             keys: self.keys_shown(),
+            envelope: !same_envelope,
             ..change
         };
         (self.home, self.in_force) = (home, Instant::now());
         Ok(true)
     }
 
-    fn replace_policy(&mut self, policy: Policy) -> anyhow::Result<Reloaded> {
+    fn replace_policy(&self, policy: Policy) -> Reloaded {
         // Before the change: those who are cut by it may be gone a moment later.
         let links = self.ingest.links().into_iter().chain(self.feed.links());
         let links: Vec<LinkStatus> = links.collect();
         let before = self.handler.replace(policy);
         let now = self.handler.policy();
-        let mut gate = Gate::new(Arc::clone(&now), &self.home.config.envelope)?;
-        if let Some(seen) = self.gate.seen() {
-            gate.remember(seen.clone());
-        }
-        self.gate = gate;
         let domain = &self.home.config.hub.domain;
         self.tell_keys("identity", &keys_of(&before), &keys_of(&now));
         let changes = changes(&before, &now);
@@ -124,12 +124,12 @@ impl Hub {
             .collect();
         cut.sort_unstable();
         cut.dedup();
-        Ok(Reloaded {
+        Reloaded {
             gained,
             lost,
             cut,
             ..Reloaded::default()
-        })
+        }
     }
 
     /// Tells each key that is accepted from now on, and each that is not any more.

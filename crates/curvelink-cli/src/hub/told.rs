@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use curvelink::{Escaped, EventId, Fingerprint, Frame, Peer, SecurityEvent};
+use curvelink_envelope::Flag;
 
 use super::gate::Refused;
 use crate::control::Reloaded;
@@ -46,6 +47,9 @@ pub(super) fn reloaded(old: &[u8; 32], new: &[u8; 32], change: &Reloaded) -> Sec
         if !names.is_empty() {
             changed.push(format!("{what} {}", names.join(",")));
         }
+    }
+    if change.envelope {
+        changed.push("envelope".to_owned());
     }
     let next = change.keys.next.iter();
     let keys = std::iter::once(&change.keys.current).chain(next);
@@ -107,6 +111,15 @@ pub(super) fn published(
         event.detail("digest", output::hex(digest));
     }
     event.detail("subscribers", subscribers.to_string());
+    event
+}
+
+/// What a message's numbers tell of those before it.
+pub(super) fn gap(peer: &Peer, topic: &Frame, flag: Flag) -> SecurityEvent {
+    let mut event = of_peer(EventId::Gap, peer);
+    event.reason = Some(flag.code());
+    event.topic = Some(shown(topic));
+    event.detail("missing", flag.missing().to_string());
     event
 }
 

@@ -23,7 +23,14 @@ struct Signed {
     key: String,
     seq: u64,
     time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    /// The identities that signed it too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cosigners: Vec<String>,
     flags: Vec<&'static str>,
+    /// How many messages of the topic have not come before it.
+    missing: u64,
 }
 
 /// Who sent a message, as the connection proved it.
@@ -70,7 +77,10 @@ impl Signed {
             key: verified.key.fingerprint(),
             seq: verified.statement.seq,
             time: verified.statement.time.to_string(),
+            traceparent: verified.statement.traceparent.clone(),
+            cosigners: verified.cosigners.clone(),
             flags: verified.flags.iter().map(|flag| flag.code()).collect(),
+            missing: verified.flags.iter().map(|flag| flag.missing()).sum(),
         }
     }
 }
