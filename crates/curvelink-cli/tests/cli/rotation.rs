@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use curvelink_tests::python;
 
@@ -242,6 +242,18 @@ impl Ours {
     }
 }
 
+impl Ours {
+    /// From the first that it got, which is at most `joined`, it has each number once and in order.
+    #[track_caller]
+    fn has_all_from(&self, joined: u64, last: u64) {
+        let first = self.number();
+        assert!(first <= joined, "{first}");
+        for expected in first + 1..last {
+            assert_eq!(self.number(), expected);
+        }
+    }
+}
+
 impl Drop for Ours {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -252,17 +264,17 @@ impl Drop for Ours {
 const SUBSCRIBER: &str = "\
 import sys, zmq, zmq.auth
 endpoint = sys.argv[1]
-public, secret = zmq.auth.load_certificate('keys/siem.key_secret')
+certificate, hub = 'keys/siem.key_secret', zmq.auth.load_certificate('keys/hub.key')[0]
 context = zmq.Context()
-def connect(server):
+def connect(certificate, server):
     feed = context.socket(zmq.SUB)
-    feed.curve_publickey, feed.curve_secretkey = public, secret
+    feed.curve_publickey, feed.curve_secretkey = zmq.auth.load_certificate(certificate)
     feed.curve_serverkey = server
     feed.rcvhwm = 0
     feed.subscribe(b'findings/')
     feed.connect(endpoint)
     return feed
-old, new = connect(zmq.auth.load_certificate('keys/hub.key')[0]), None
+old, new = connect(certificate, hub), None
 poller = zmq.Poller()
 poller.register(old, zmq.POLLIN)
 poller.register(sys.stdin.fileno(), zmq.POLLIN)
@@ -279,8 +291,9 @@ while True:
             take(feed)
             continue
         line = sys.stdin.readline().strip()
-        if line.startswith('key '):
-            new = connect(line[4:].encode())
+        what, _, argument = line.partition(' ')
+        if what in ('key', 'as'):
+            new = connect(certificate, argument.encode()) if what == 'key' else connect(argument, hub)
             poller.register(new, zmq.POLLIN)
         elif line == 'leave old':
             poller.unregister(old)
@@ -302,6 +315,29 @@ impl Theirs {
         let tell = child.stdin.take();
         let lines = lines(child.stdout.take().expect("piped"));
         Self { child, tell, lines }
+    }
+
+    /// Its two sockets have each number once and in order, and together all.
+    #[track_caller]
+    fn has_all(mut self, last: u64) {
+        let mut numbers = [Vec::new(), Vec::new()];
+        while numbers[1].last() != Some(&(last - 1)) {
+            let line = next(&self.lines);
+            let Some((number, which)) = line.split_once(' ') else {
+                continue;
+            };
+            if let Ok(number) = number.parse::<u64>() {
+                numbers[usize::from(which == "new")].push(number);
+            }
+        }
+        let [old, new] = numbers;
+        for numbers in [&old, &new] {
+            let in_order = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+            assert!(in_order, "each once, in order");
+        }
+        assert_eq!(old[0], 0);
+        assert!(new[0] <= old[old.len() - 1] + 1, "no gap between the two");
+        self.tell("end");
     }
 
     fn tell(&mut self, line: &str) {
@@ -327,6 +363,11 @@ struct Publisher {
 
 impl Publisher {
     fn start(dir: &Path) -> Self {
+        Self::going_on(dir, 0)
+    }
+
+    /// After so many of an earlier one.
+    fn going_on(dir: &Path, sent: u64) -> Self {
         let mut child = Command::new(crate::support::PROGRAM)
             .args([
                 "pub",
@@ -349,7 +390,7 @@ impl Publisher {
             child,
             tell,
             out,
-            sent: 0,
+            sent,
         }
     }
 
@@ -366,6 +407,21 @@ impl Publisher {
             let subscribers = sent["subscribers"].as_array().expect("names");
             assert!(!subscribers.is_empty(), "{line}");
         }
+    }
+
+    /// Publishes until so many links have subscribed; gives how many were sent then.
+    fn publish_until_subscribed(&mut self, dir: &Path, links: usize) -> u64 {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            self.publish(10);
+            let shown = curvelink(dir, "show --json").json()["sockets"][1]["links"].clone();
+            let subscribed = shown.as_array().expect("links").iter();
+            let subscribed = subscribed.filter(|link| link["subscriptions"].as_u64() > Some(0));
+            if subscribed.count() == links {
+                return self.sent;
+            }
+        }
+        panic!("not so many links after {PATIENCE:?}");
     }
 
     fn end(mut self) -> i32 {
@@ -403,15 +459,7 @@ fn nothing_is_lost_when_the_hubs_key_is_replaced_under_load() {
     // both.
     theirs.tell(&format!("key {}", new.trim()));
     let after = Ours::start(&dir);
-    let joined = loop {
-        publisher.publish(10);
-        let links = curvelink(&dir, "show --json").json()["sockets"][1]["links"].clone();
-        let subscribed = links.as_array().unwrap().iter();
-        let subscribed = subscribed.filter(|link| link["subscriptions"].as_u64() > Some(0));
-        if subscribed.count() == 4 {
-            break publisher.sent;
-        }
-    };
+    let joined = publisher.publish_until_subscribed(&dir, 4);
     publisher.publish(100);
     theirs.tell("leave old");
 
@@ -431,32 +479,67 @@ fn nothing_is_lost_when_the_hubs_key_is_replaced_under_load() {
     for expected in 0..last {
         assert_eq!(before.number(), expected, "each once, in order");
     }
-    let first = after.number();
-    assert!(first <= joined, "{first}");
-    for expected in first + 1..last {
-        assert_eq!(after.number(), expected);
-    }
-    let mut numbers = [Vec::new(), Vec::new()];
-    while numbers[1].last() != Some(&(last - 1)) {
-        let line = next(&theirs.lines);
-        let Some((number, which)) = line.split_once(' ') else {
-            continue;
-        };
-        if let Ok(number) = number.parse::<u64>() {
-            numbers[usize::from(which == "new")].push(number);
-        }
-    }
-    let [old, new] = numbers;
-    for numbers in [&old, &new] {
-        assert!(
-            numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]),
-            "each once, in order"
-        );
-    }
-    assert_eq!(old[0], 0);
-    assert!(new[0] <= old[old.len() - 1] + 1, "no gap between the two");
-    theirs.tell("end");
+    after.has_all_from(joined, last);
+    theirs.has_all(last);
     assert_eq!(publisher.end(), 0);
     let shown = curvelink(&dir, "show --json").json();
     assert_eq!(shown["keys"]["next"], serde_json::Value::Null);
+}
+
+/// Begins or ends a rotation while messages pass.
+fn under_load(publisher: &mut Publisher, dir: &Path, line: &'static str) -> String {
+    let dir = dir.to_owned();
+    let rotating = std::thread::spawn(move || curvelink(&dir, line));
+    while !rotating.is_finished() {
+        publisher.publish(25);
+    }
+    let done = rotating.join().expect("it ends").ok();
+    publisher.publish(100);
+    done
+}
+
+#[test]
+fn nothing_is_lost_when_identities_keys_are_replaced_under_load() {
+    let Ok(python) = python::environment() else {
+        return;
+    };
+    let site = Site::up();
+    let dir: PathBuf = site.dir.clone();
+    let old = fingerprint(&dir, "keys/siem.key");
+    let before = Ours::start(&dir);
+    let mut theirs = Theirs::start(&dir, &python, &site.feed);
+    let mut publisher = Publisher::start(&dir);
+    publisher.publish(100);
+
+    // The subscribers' key: who is connected by the old one stays, who comes may use the new one.
+    under_load(&mut publisher, &dir, "key rotate siem --begin");
+    theirs.tell("as keys/siem.key_secret");
+    let after = Ours::start(&dir);
+    let joined = publisher.publish_until_subscribed(&dir, 4);
+    publisher.publish(100);
+    theirs.tell("leave old");
+    let confirmed = publisher.sent;
+    under_load(
+        &mut publisher,
+        &dir,
+        "key rotate siem --finish --even-if-peers-are-left-behind",
+    );
+    let shown = curvelink(&dir, "show --json").json();
+    assert!(!shown["sockets"].to_string().contains(&old), "{shown}");
+
+    // The publisher's: one run ends with the old key, the next goes on with the new one.
+    under_load(&mut publisher, &dir, "key rotate ci-scanner --begin");
+    let sent = publisher.sent;
+    assert_eq!(publisher.end(), 0);
+    let mut publisher = Publisher::going_on(&dir, sent);
+    publisher.publish(100);
+    under_load(&mut publisher, &dir, "key rotate ci-scanner --finish");
+    let last = publisher.sent;
+    assert_eq!(publisher.end(), 0);
+
+    for expected in 0..confirmed {
+        assert_eq!(before.number(), expected, "each once, in order");
+    }
+    after.has_all_from(joined, last);
+    theirs.has_all(last);
 }
