@@ -64,6 +64,12 @@ pub enum LintKind {
         /// The user.
         username: String,
     },
+    /// Its hash costs less than another: how long its refusal takes tells that it is listed, since
+    /// who is not costs as much as the dearest.
+    UnequalHash {
+        /// The user.
+        username: String,
+    },
     /// A key's time is over.
     Expired {
         /// Whose fingerprint it has, or which octets.
@@ -149,6 +155,13 @@ impl fmt::Display for LintKind {
                  `curvelink policy password`",
                 quoted(username)
             ),
+            Self::UnequalHash { username } => write!(
+                f,
+                "the password_hash of {} costs less than another of this file: how long a wrong \
+                 password takes tells that the user exists; make a new one with \
+                 `curvelink policy password`",
+                quoted(username)
+            ),
             Self::Expired { key, at } => write!(f, "key {key} has expired at {at}: remove it"),
             Self::ExpiresSoon { key, at } => {
                 write!(f, "key {key} expires at {at}: list the next one beside it")
@@ -207,6 +220,8 @@ pub fn lints(policy: &Policy, now: SystemTime) -> Vec<Lint> {
     let domains = count_domains(policy);
     let mut identities: Vec<&Arc<Identity>> = policy.identities().collect();
     identities.sort_by_key(|identity| identity.line);
+    let users = identities.iter().flat_map(|identity| &identity.users);
+    let dearest = users.map(|user| user.password.cost().work()).max();
     let mut lints = Vec::new();
     for identity in identities {
         let mut note = |line: usize, kind| {
@@ -217,6 +232,7 @@ pub fn lints(policy: &Policy, now: SystemTime) -> Vec<Lint> {
             });
         };
         credentials(identity, &mut note);
+        hashes(identity, dearest.unwrap_or(0), &mut note);
         keys(
             &identity.curve,
             now,
@@ -253,9 +269,20 @@ fn credentials(identity: &Identity, note: &mut impl FnMut(usize, LintKind)) {
             note(identity.line, kind);
         }
     }
-    for user in identity.users.iter().filter(|user| user.password.is_weak()) {
-        let username = user.username.clone();
-        note(user.line, LintKind::WeakHash { username });
+}
+
+/// What looks at its passwords cost, where the dearest of all users costs `dearest`.
+fn hashes(identity: &Identity, dearest: u64, note: &mut impl FnMut(usize, LintKind)) {
+    for user in &identity.users {
+        let username = || user.username.clone();
+        if user.password.is_weak() {
+            let username = username();
+            note(user.line, LintKind::WeakHash { username });
+        }
+        if user.password.cost().work() < dearest {
+            let username = username();
+            note(user.line, LintKind::UnequalHash { username });
+        }
     }
 }
 
@@ -574,5 +601,17 @@ patterns = ["SUB", "XSUB"]
         }
         let weak = found(&QUIET.replacen("publish", &strong, 1));
         assert!(!weak.concat().contains("cheap"), "{weak:#?}");
+
+        let hash = |line: &str| format!("{{ username = \"{line}\", password_hash = \"{HASH}\" }}");
+        for (other, told) in [("m=8192,t=1", 0), ("m=8192,t=2", 1), ("m=19456,t=2", 1)] {
+            let dear = hash("v").replace("m=8192,t=1", other);
+            let plain = format!("plain = [{}, {dear}]\npublish", hash("u"));
+            let lints = found(&QUIET.replacen("publish", &plain, 1));
+            let unequal = lints
+                .iter()
+                .filter(|it| it.contains("costs less than another"));
+            assert_eq!(unequal.clone().count(), told, "{lints:#?}");
+            assert!(unequal.into_iter().all(|it| it.contains("of \"u\"")));
+        }
     }
 }
