@@ -4,6 +4,8 @@
 #![doc(test(attr(deny(unused_imports))))]
 
 pub mod api;
+#[cfg(target_os = "linux")]
+pub mod collectors;
 pub mod differential;
 pub mod fuzz;
 pub mod golang;

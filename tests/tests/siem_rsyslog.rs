@@ -2,105 +2,28 @@
 //! keys get in, with the configuration of the guide.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs;
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use curvelink::{Context, Curve, EventId, KeyPair, Pub, Push, Reason, SecurityEvent, Side};
 use curvelink_audit::format::{octet_counted, syslog};
 use curvelink_audit::{Origin, Record};
+use curvelink_tests::collectors::Rsyslog;
 use curvelink_tests::guide::blocks;
-use curvelink_tests::interop::{self, Skipped};
 use curvelink_tests::proofs::root;
 use curvelink_tests::support::{deadline, free_endpoint, keys, quick, refusal};
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// An rsyslogd of our own, in a folder of its own.
-struct Rsyslog {
-    process: Child,
-    folder: TempDir,
-    records: Vec<Value>,
-    /// Octets of its output that are in `records`.
-    read: u64,
-}
-
-impl Rsyslog {
-    /// Starts it where Debian's packages are there, with what `configure` writes for a folder.
-    fn start(configure: impl FnOnce(&Path) -> String) -> Result<Self, Skipped> {
-        interop::program("rsyslogd", "-v")?;
-        let folder = tempfile::tempdir().unwrap();
-        let work = folder.path().join("work");
-        fs::create_dir(&work).unwrap();
-        let own = format!(
-            "global(workDirectory=\"{}\" net.enableDNS=\"off\" maxMessageSize=\"64k\")\n",
-            work.display()
-        );
-        let path = folder.path().join("rsyslog.conf");
-        fs::write(&path, own + &configure(folder.path())).unwrap();
-        let checked = Command::new("rsyslogd")
-            .arg("-N1")
-            .arg("-f")
-            .arg(&path)
-            .output();
-        let checked = checked.unwrap();
-        if !checked.status.success() {
-            let said = String::from_utf8_lossy(&checked.stderr).replace('\n', "; ");
-            return Err(Skipped::because("rsyslogd with imczmq", &said));
-        }
-        let said = File::create(folder.path().join("said")).unwrap();
-        // It ends with the thread of the test, also where that is cut short.
-        let process = Command::new("setpriv")
-            .args(["--pdeathsig=KILL", "rsyslogd", "-n", "-f"])
-            .arg(&path)
-            .arg("-i")
-            .arg(work.join("pid"))
-            .stdin(Stdio::null())
-            .stdout(said.try_clone().unwrap())
-            .stderr(said)
-            .spawn()
-            .unwrap();
-        Ok(Self {
-            process,
-            folder,
-            records: Vec::new(),
-            read: 0,
-        })
+/// What it has written so far, once that are so many lines.
+async fn records(rsyslog: &mut Rsyslog, count: usize) -> &[Value] {
+    while rsyslog.records().len() < count {
+        // A file of another program's: nothing tells when it grows.
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-
-    /// What it has written so far, once that are so many lines.
-    async fn records(&mut self, count: usize) -> &[Value] {
-        while self.records.len() < count {
-            let ended = self.process.try_wait().unwrap();
-            assert!(ended.is_none(), "rsyslogd has ended");
-            // A file of another program's: nothing tells when it grows.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let Ok(mut file) = File::open(self.folder.path().join("out.json")) else {
-                continue;
-            };
-            file.seek(SeekFrom::Start(self.read)).unwrap();
-            let mut more = String::new();
-            file.read_to_string(&mut more).unwrap();
-            for line in more
-                .split_inclusive('\n')
-                .filter(|line| line.ends_with('\n'))
-            {
-                self.read += line.len() as u64;
-                self.records.push(serde_json::from_str(line).unwrap());
-            }
-        }
-        &self.records
-    }
-}
-
-impl Drop for Rsyslog {
-    fn drop(&mut self) {
-        let _ended = self.process.kill();
-        let _ended = self.process.wait();
-    }
+    rsyslog.records()
 }
 
 /// The configuration that the guide shows, its paths and port replaced.
@@ -252,7 +175,7 @@ async fn rsyslog_reads_every_field_of_every_event() {
             .unwrap();
     }
     drop(stream);
-    let read = rsyslog.records(samples.len()).await;
+    let read = records(&mut rsyslog, samples.len()).await;
     assert_eq!(read.len(), samples.len());
     for (read, record) in read.iter().zip(&samples) {
         holds(read, record);
@@ -298,7 +221,7 @@ async fn rsyslog_takes_ten_thousand_records_over_curve_in_order_from_a_listed_ke
     for number in 1..=MANY {
         push.send(line(number)).await.unwrap();
     }
-    let read = rsyslog.records(usize::try_from(MANY).unwrap()).await;
+    let read = records(&mut rsyslog, usize::try_from(MANY).unwrap()).await;
     for (number, read) in (1..=MANY).zip(read) {
         holds(read, &record.clone().with_origin(origin.numbered(number)));
     }
@@ -308,7 +231,7 @@ async fn rsyslog_takes_ten_thousand_records_over_curve_in_order_from_a_listed_ke
     publisher.wait_for_subscribers("<84>1", 1).await;
     publisher.send(line(MANY + 1)).await.unwrap();
     let all = usize::try_from(MANY).unwrap() + 1;
-    let read = rsyslog.records(all).await;
+    let read = records(&mut rsyslog, all).await;
     assert_eq!(read.len(), all, "no other records came");
     holds(
         read.last().unwrap(),

@@ -14,5 +14,6 @@ mod q1;
 mod refusals;
 mod rotation;
 mod secrets;
+mod sinks;
 mod sockets;
 mod support;

@@ -203,7 +203,18 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn up() -> Self {
+        Self::up_with("")
+    }
+
+    /// With more settings than `init` writes.
+    pub(crate) fn up_with(settings: &str) -> Self {
         let (root, dir) = site();
+        add_settings(&dir, settings);
+        Self::up_in(root, dir)
+    }
+
+    /// In a folder that `init` made.
+    pub(crate) fn up_in(root: TempDir, dir: PathBuf) -> Self {
         let mut hub = Background::start(&dir, "up", "up --json");
         let ready: serde_json::Value = serde_json::from_str(&hub.line()).expect("JSON");
         let endpoint = |name: &str| ready[name].as_str().expect("text").to_owned();
@@ -240,6 +251,13 @@ pub(crate) fn site() -> (TempDir, PathBuf) {
     curvelink(root.path(), "init demo --port 0").ok();
     let dir = root.path().join("demo");
     (root, dir)
+}
+
+/// Adds to the settings of a folder.
+pub(crate) fn add_settings(dir: &Path, settings: &str) {
+    let path = dir.join("curvelink.toml");
+    let text = fs::read_to_string(&path).expect("text");
+    fs::write(path, format!("{text}\n{settings}")).expect("it is written");
 }
 
 /// The findings that the program carries.
