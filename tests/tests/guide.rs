@@ -10,7 +10,13 @@ use curvelink_tests::guide::{PAGES, blocks};
 use curvelink_tests::{api, python};
 
 /// Pages whose commands and Python programs the tests of the program run.
-const WITH_COMMANDS: &[&str] = &["audit.md", "siem.md", "README.md", "security.md", "operations.md"];
+const WITH_COMMANDS: &[&str] = &[
+    "audit.md",
+    "siem.md",
+    "README.md",
+    "security.md",
+    "operations.md",
+];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide")
