@@ -10,16 +10,16 @@ use crate::exit::usage;
 
 /// Makes a file for a secret: it must not exist yet, not even as a symbolic link, and only its
 /// owner can read it whatever the umask is.
-pub(crate) fn create(path: &Path, text: &str) -> anyhow::Result<()> {
-    create_with(path, text, 0o600)
+pub(crate) fn create(path: &Path, octets: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    create_with(path, octets.as_ref(), 0o600)
 }
 
 /// Makes a file that anybody may read and only its owner can write; it must not exist yet either.
 pub(crate) fn create_public(path: &Path, text: &str) -> anyhow::Result<()> {
-    create_with(path, text, 0o644)
+    create_with(path, text.as_bytes(), 0o644)
 }
 
-fn create_with(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+fn create_with(path: &Path, octets: &[u8], mode: u32) -> anyhow::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -33,9 +33,7 @@ fn create_with(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
         )),
         _ => usage(format!("cannot create {}: {error}", path.display())),
     })?;
-    let written = file
-        .write_all(text.as_bytes())
-        .and_then(|()| file.sync_all());
+    let written = file.write_all(octets).and_then(|()| file.sync_all());
     if written.is_err() {
         // Half a key is worse than none: it would be taken for one.
         let _ = fs::remove_file(path);

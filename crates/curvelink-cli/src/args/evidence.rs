@@ -26,9 +26,13 @@ pub(crate) struct ExportArgs {
     /// The form to write
     #[arg(long = "as", value_enum, value_name = "FORM")]
     pub(crate) form: ExportForm,
-    /// Where to write: a file, or for pae the name that .pae and .sig are appended to
+    /// Where to write: a file, or the name that .pae and .sig are appended to, or .tlog-proof,
+    /// .entry and .vkey
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub(crate) out: PathBuf,
+    /// With tlog-proof: the signer's public key, to be written as programs for logs take it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) key: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -39,6 +43,9 @@ pub(crate) enum ExportForm {
     Sigstore,
     /// The signed octets and the raw signature, for openssl pkeyutl
     Pae,
+    /// Of a message that was signed in a batch: its c2sp.org/tlog-proof@v1 and the entry that it is
+    /// for, for programs that check transparency logs
+    TlogProof,
 }
 
 #[derive(Subcommand)]

@@ -5,6 +5,7 @@ pub(crate) mod evidence;
 pub(crate) mod hub;
 pub(crate) mod key;
 pub(crate) mod operate;
+pub(crate) mod sign;
 pub(crate) mod socket;
 
 use std::path::PathBuf;
@@ -50,6 +51,11 @@ pub(crate) enum Command {
     Req(socket::ReqArgs),
     /// Show requests and answer them
     Rep(socket::RepArgs),
+    /// Sign a message and save it, for others to sign before it is sent
+    #[command(after_help = sign::SIGN_HELP)]
+    Sign(sign::SignFileArgs),
+    /// Add a signature to a saved message, once what it says has been checked
+    Cosign(sign::CosignArgs),
     /// Check saved messages: signature, digests, identity, rights, gaps and repetitions
     Verify(evidence::VerifyArgs),
     /// Write a saved message's signature in a form that other programs check

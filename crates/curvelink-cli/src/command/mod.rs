@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 mod completions;
+mod cosign;
 mod demo;
 mod doctor;
 mod export;
@@ -16,6 +17,7 @@ pub(crate) mod reload;
 mod reply;
 mod request;
 mod show;
+mod sign;
 mod subscribe;
 mod up;
 mod verify;
@@ -39,6 +41,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Pull(args) => wait(pull::run(&args, dir)),
         Command::Req(args) => wait(request::run(&args, dir)),
         Command::Rep(args) => wait(reply::run(&args, dir)),
+        Command::Sign(args) => wait(sign::run(&args, dir)),
+        Command::Cosign(args) => cosign::run(&args, dir),
         Command::Verify(args) => verify::run(&args, dir),
         Command::Export(args) => export::run(&args),
         Command::Audit(command) => wait(audit::run(command, dir)),
