@@ -22,6 +22,7 @@ mod sink;
 mod source;
 mod stop;
 mod trust;
+mod witness;
 
 use std::process::ExitCode;
 

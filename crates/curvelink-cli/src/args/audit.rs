@@ -57,11 +57,12 @@ pub(crate) struct AuditVerifyArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) witness: Vec<PathBuf>,
     /// The public key of a witness whose cosignatures count: a file or the key. May be repeated
+    /// [default: those of the folder's settings, for the folder's own journal]
     #[arg(long, value_name = "VKEY")]
     pub(crate) cosigner: Vec<String>,
-    /// How many of them must have signed
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    pub(crate) min_witnesses: usize,
+    /// How many of them must have signed [default: all, or as the folder's settings have it]
+    #[arg(long, value_name = "K")]
+    pub(crate) min_witnesses: Option<usize>,
     /// Take entries that no checkpoint covers yet: for a journal that is being written
     #[arg(long)]
     pub(crate) allow_tail: bool,

@@ -7,6 +7,7 @@ pub(crate) mod key;
 pub(crate) mod operate;
 pub(crate) mod sign;
 pub(crate) mod socket;
+pub(crate) mod witness;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,6 +64,9 @@ pub(crate) enum Command {
     /// The hub's journal of what happened: verify, show, prove, export
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// A witness: it remembers how far the journals of hubs had come, and signs what goes on
+    #[command(subcommand)]
+    Witness(witness::WitnessCommand),
     /// Have the running hub read its policy and keys again
     #[command(after_help = operate::RELOAD_HELP)]
     Reload(operate::ReloadArgs),

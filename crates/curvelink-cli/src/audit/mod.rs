@@ -57,7 +57,7 @@ impl Place {
         }
         let origin = match origin {
             Some(origin) => origin.to_owned(),
-            None => default_origin(home)?,
+            None => default_name(&home.path("."))?,
         };
         let settings = home.config.audit.settings();
         let created = Journal::create(&self.journal, &self.key, &origin, settings);
@@ -125,16 +125,18 @@ pub(crate) fn told(error: JournalError) -> anyhow::Error {
 }
 
 /// This host and the folder's name.
-fn default_origin(home: &Home) -> anyhow::Result<String> {
-    let folder = home.path(".").canonicalize()?;
+pub(crate) fn default_name(folder: &Path) -> anyhow::Result<String> {
+    let folder = folder.canonicalize()?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let tame = |text: &str| -> String {
-        let kept = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        text.chars()
-            .map(|c| if kept(c) { c } else { '-' })
-            .collect()
-    };
     Ok(format!("{}/{}", tame(&host()), tame(&name)))
+}
+
+/// Text with nothing in it that means something in a path, a URL or a key.
+pub(crate) fn tame(text: &str) -> String {
+    let kept = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    text.chars()
+        .map(|c| if kept(c) { c } else { '-' })
+        .collect()
 }
 
 /// Who records: host, boot and program.

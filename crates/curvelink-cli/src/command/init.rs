@@ -117,7 +117,7 @@ impl Made {
     }
 }
 
-fn make_empty_folder(dir: &Path) -> anyhow::Result<()> {
+pub(super) fn make_empty_folder(dir: &Path) -> anyhow::Result<()> {
     match fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
         Ok(true) => Err(usage(format!(
             "{} is not empty: name a new folder",
@@ -128,7 +128,7 @@ fn make_empty_folder(dir: &Path) -> anyhow::Result<()> {
     }
 }
 
-fn make_private_folder(dir: &Path) -> anyhow::Result<()> {
+pub(super) fn make_private_folder(dir: &Path) -> anyhow::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -137,7 +137,7 @@ fn make_private_folder(dir: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make {}", dir.display()))
 }
 
-fn curve(keys: &Path, name: &str) -> anyhow::Result<PublicKey> {
+pub(super) fn curve(keys: &Path, name: &str) -> anyhow::Result<PublicKey> {
     let key = Key::generate(false)?;
     let secret = Form::Czmq.write(&key, Some(name))?;
     secret_file::create(&path(keys, name, "key_secret"), &secret)?;
@@ -146,7 +146,7 @@ fn curve(keys: &Path, name: &str) -> anyhow::Result<PublicKey> {
     key.into_curve_public()
 }
 
-fn sign(keys: &Path, name: &str) -> anyhow::Result<VerifyingKey> {
+pub(super) fn sign(keys: &Path, name: &str) -> anyhow::Result<VerifyingKey> {
     let key = Key::generate(true)?;
     let secret = Form::Pem.write(&key, Some(name))?;
     secret_file::create(&path(keys, name, "sign.secret.pem"), &secret)?;

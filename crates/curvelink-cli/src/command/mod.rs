@@ -21,6 +21,7 @@ mod sign;
 mod subscribe;
 mod up;
 mod verify;
+mod witness;
 
 use std::future::Future;
 
@@ -46,6 +47,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Verify(args) => verify::run(&args, dir),
         Command::Export(args) => export::run(&args),
         Command::Audit(command) => wait(audit::run(command, dir)),
+        Command::Witness(command) => wait(witness::run(command, dir)),
         Command::Reload(args) => wait(reload::run(&args, dir)),
         Command::Show(args) => wait(show::run(&args, dir)),
         Command::Doctor(args) => wait(doctor::run(&args, dir)),

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use crate::args::operate::ShowArgs;
-use crate::control::{Answer, LinkShown, Request, Shown, Through, ask};
+use crate::control::{Answer, LinkShown, Request, Shown, Through, WitnessedShown, ask};
 use crate::exit::{one_line, usage};
 use crate::home::Home;
 use crate::output;
@@ -56,6 +56,9 @@ fn text(shown: &Shown, coloured: bool) -> String {
         duration(policy.age),
         policy.digest
     );
+    if let Some(witnessed) = &shown.witnessed {
+        text.push_str(&witnessed_text(witnessed));
+    }
     let refused: Vec<_> = shown
         .refused
         .iter()
@@ -74,6 +77,26 @@ fn text(shown: &Shown, coloured: bool) -> String {
         }
     }
     text.truncate(text.trim_end().len());
+    text
+}
+
+fn witnessed_text(shown: &WitnessedShown) -> String {
+    let ago = |age: Option<u64>| match age {
+        Some(age) => format!("{} ago", duration(age)),
+        None => "not since the hub started".to_owned(),
+    };
+    let mut text = format!(
+        "  witnessed: {} entries, {} (at least {} of {})\n",
+        shown.size,
+        ago(shown.age),
+        shown.wanted,
+        shown.witnesses.len()
+    );
+    for witness in &shown.witnesses {
+        let trouble = witness.trouble.as_deref().map(one_line);
+        let said = trouble.unwrap_or_else(|| format!("signs, {}", ago(witness.age)));
+        let _ = writeln!(text, "  witness: {}, {said}", one_line(&witness.name));
+    }
     text
 }
 

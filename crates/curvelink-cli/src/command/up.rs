@@ -18,6 +18,7 @@ use crate::home::Home;
 use crate::hub::Hub;
 use crate::sink::Sinks;
 use crate::stop::stop_signal;
+use crate::witness::Witnesses;
 use crate::{log, output};
 
 pub(crate) async fn run(args: &UpArgs, dir: Option<&Path>) -> anyhow::Result<()> {
@@ -29,7 +30,13 @@ pub(crate) async fn run(args: &UpArgs, dir: Option<&Path>) -> anyhow::Result<()>
     let control = Control::open(&home.path("run"))?;
     let journal = open_journal(&home)?;
     let keeper = Keeper::start(&context, journal.as_ref(), Sinks::start(&context, &home)?);
-    let hub = Hub::bind(&context, &home, journal.as_ref())?;
+    let mut hub = Hub::bind(&context, &home, journal.as_ref())?;
+    let witnesses = journal
+        .as_ref()
+        .and_then(|journal| Witnesses::start(&context, &home, journal));
+    if let Some(witnesses) = &witnesses {
+        hub.show_witnesses(witnesses);
+    }
     let endpoints = hub.endpoints();
     home.tell_endpoints(endpoints)?;
     let ready = json!({
@@ -49,7 +56,7 @@ pub(crate) async fn run(args: &UpArgs, dir: Option<&Path>) -> anyhow::Result<()>
         ended = hub.run(stop) => ended,
         () = control.serve(orders) => Ok(()),
     };
-    drop(control);
+    drop((control, witnesses));
     home.forget_endpoints();
     context.shutdown().await;
     let recorded = match keeper {

@@ -18,7 +18,10 @@ pub(crate) use client::ask;
 pub(crate) use nowhere::{Control, ask};
 #[cfg(unix)]
 pub(crate) use server::Control;
-pub(crate) use status::{KeysShown, LinkShown, PolicyShown, Reloaded, Shown, SocketShown, Through};
+pub(crate) use status::{
+    KeysShown, LinkShown, PolicyShown, Reloaded, Shown, SocketShown, Through, WitnessShown,
+    WitnessedShown,
+};
 
 use std::time::Duration;
 

@@ -40,8 +40,34 @@ pub(crate) struct Shown {
     pub(crate) up: u64,
     pub(crate) policy: PolicyShown,
     pub(crate) sockets: Vec<SocketShown>,
+    /// Who watches the journal, where anybody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) witnessed: Option<WitnessedShown>,
     /// Handshakes that were refused since it started, by reason.
     pub(crate) refused: BTreeMap<String, u64>,
+}
+
+/// How the journal is witnessed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WitnessedShown {
+    /// How many witnesses are enough.
+    pub(crate) wanted: usize,
+    /// How many entries are covered by a checkpoint that enough have signed.
+    pub(crate) size: u64,
+    /// Seconds since they did; none: not since the hub started.
+    pub(crate) age: Option<u64>,
+    pub(crate) witnesses: Vec<WitnessShown>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WitnessShown {
+    pub(crate) name: String,
+    /// How many entries it has signed since the hub started.
+    pub(crate) size: u64,
+    /// Seconds since it did.
+    pub(crate) age: Option<u64>,
+    /// Why it does not now.
+    pub(crate) trouble: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::envelope::{EnvelopeConfig, line};
+use super::witnesses::{WITHIN, WitnessConfig};
 use crate::exit::usage;
 use crate::sink::{self, SinkConfig};
 
@@ -59,13 +60,19 @@ fn by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CurveBackend, D
 }
 
 /// May be left out: then the hub keeps a journal, as its defaults have it.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct AuditConfig {
     /// Whether the hub keeps a journal.
     pub(crate) journal: bool,
     durability: Durability,
     on_failure: OnFailure,
+    /// Who watches the journal.
+    pub(crate) witness: Vec<WitnessConfig>,
+    /// How many of them must sign; all where it is left out.
+    pub(super) min_witnesses: Option<usize>,
+    /// Seconds.
+    pub(super) witness_within: u64,
 }
 
 impl Default for AuditConfig {
@@ -74,6 +81,9 @@ impl Default for AuditConfig {
             journal: true,
             durability: Durability::Interval,
             on_failure: OnFailure::Refuse,
+            witness: Vec::new(),
+            min_witnesses: None,
+            witness_within: WITHIN,
         }
     }
 }
@@ -110,6 +120,8 @@ impl AuditConfig {
             OnFailure::Refuse => audit::OnFailure::Refuse,
             OnFailure::Continue => audit::OnFailure::Continue,
         };
+        settings.cosigners = self.witness.iter().map(|it| it.key.clone()).collect();
+        settings.min_witnesses = self.min_witnesses();
         settings
     }
 }
@@ -127,6 +139,8 @@ impl Config {
             ))
         })?;
         config.envelope.check(text)?;
+        let witnesses = config.audit.check_witnesses();
+        witnesses.map_err(|problem| usage(format!("[audit]: {problem}")))?;
         if config.version == 1 {
             Ok(config)
         } else {

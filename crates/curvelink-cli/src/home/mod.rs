@@ -12,12 +12,14 @@
 mod config;
 mod envelope;
 mod registry;
+mod witnesses;
 
 pub(crate) use config::{Config, NewConfig};
 pub(crate) use envelope::EnvelopeConfig;
 #[cfg(test)]
 pub(crate) use envelope::tests::table;
 use registry::registry;
+pub(crate) use witnesses::WitnessConfig;
 
 use std::env;
 use std::fs;
@@ -70,25 +72,8 @@ impl Home {
 
     /// As [`find`](Self::find), for commands that can do without.
     pub(crate) fn find_any(named: Option<&Path>) -> anyhow::Result<Option<Self>> {
-        if let Some(root) = named {
-            return Self::open(root).map(Some);
-        }
-        let here = env::current_dir().context("the current folder")?;
-        let Some(root) = here.ancestors().find(|folder| folder.join(CONFIG).exists()) else {
-            return Ok(None);
-        };
-        // Found, not named: in /tmp anybody could have put it there.
-        let path = root.join(CONFIG);
-        let checked = OwnedFile::open(&path).and_then(|file| file.check_writers());
-        checked.map_err(|problem| {
-            let path = path.display();
-            usage(format!("{path}: {problem}, or give --dir to use it"))
-        })?;
-        // The path that people know is the short one.
-        let root = root
-            .strip_prefix(&here)
-            .map_or_else(|_| root.to_owned(), Path::to_owned);
-        Self::open(&root).map(Some)
+        let root = find_folder(named, CONFIG)?;
+        root.as_deref().map(Self::open).transpose()
     }
 
     fn open(root: &Path) -> anyhow::Result<Self> {
@@ -235,6 +220,29 @@ impl Home {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(folder)
     }
+}
+
+/// The folder that was named, or the nearest one at or above the current folder that has `file`.
+pub(crate) fn find_folder(named: Option<&Path>, file: &str) -> anyhow::Result<Option<PathBuf>> {
+    if let Some(root) = named {
+        return Ok(Some(root.to_owned()));
+    }
+    let here = env::current_dir().context("the current folder")?;
+    let Some(root) = here.ancestors().find(|folder| folder.join(file).exists()) else {
+        return Ok(None);
+    };
+    // Found, not named: in /tmp anybody could have put it there.
+    let path = root.join(file);
+    let checked = OwnedFile::open(&path).and_then(|file| file.check_writers());
+    checked.map_err(|problem| {
+        let path = path.display();
+        usage(format!("{path}: {problem}, or give --dir to use it"))
+    })?;
+    // The path that people know is the short one.
+    let root = root
+        .strip_prefix(&here)
+        .map_or_else(|_| root.to_owned(), Path::to_owned);
+    Ok(Some(root))
 }
 
 /// Whether a name can stand in a path and in a policy.

@@ -23,6 +23,7 @@ pub(crate) use ack::Ack;
 pub(crate) use client::{Client, endpoints};
 pub(crate) use receipt::Receipts;
 pub(crate) use system::is_system;
+pub(crate) use told::not_reloaded;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -38,11 +39,12 @@ use curvelink_audit::{Audited, Checkpoints, Journal};
 use curvelink_envelope::Verified;
 use curvelink_zap::PolicyHandler;
 use tokio::pin;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::control::{Order, Reloaded};
 use crate::home::{Endpoints, Home};
+use crate::witness::{Witnessed, Witnesses};
 use gate::{Gate, Verdict};
 use memory::Memory;
 use receipt::Ledger;
@@ -87,6 +89,8 @@ pub(crate) struct Hub {
     refused: BTreeMap<String, u64>,
     control: mpsc::Sender<Order>,
     orders: mpsc::Receiver<Order>,
+    /// How those do who watch the journal, if anybody does.
+    witnessed: Option<watch::Receiver<Witnessed>>,
     /// Told again every hour.
     insecure: Option<Standing>,
     events: SecurityEvents,
@@ -143,6 +147,7 @@ impl Hub {
             last_change: Reloaded::default(),
             last_error: None,
             refused: BTreeMap::new(),
+            witnessed: None,
             control,
             orders,
             insecure,
@@ -158,6 +163,11 @@ impl Hub {
     /// The fingerprint of its key.
     pub(crate) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Who watches the journal, to be shown.
+    pub(crate) fn show_witnesses(&mut self, witnesses: &Witnesses) {
+        self.witnessed = Some(witnesses.status());
     }
 
     /// Where the operator's requests go.

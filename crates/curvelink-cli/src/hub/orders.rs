@@ -176,6 +176,7 @@ impl Hub {
                 socket("ingest", &self.endpoints.ingest, self.ingest.links()),
                 socket("feed", &self.endpoints.feed, self.feed.links()),
             ],
+            witnessed: self.witnessed.as_ref().map(|it| it.borrow().shown()),
             refused: self.refused.clone(),
         }
     }

@@ -62,7 +62,7 @@ pub(super) fn reloaded(old: &[u8; 32], new: &[u8; 32], change: &Reloaded) -> Sec
 }
 
 /// They were read again, and one is wrong: what was in force stays.
-pub(super) fn not_reloaded(error: &str) -> SecurityEvent {
+pub(crate) fn not_reloaded(error: &str) -> SecurityEvent {
     let mut event = event(EventId::Reload);
     event.action = Some("refused");
     event.detail("error", error.to_owned());

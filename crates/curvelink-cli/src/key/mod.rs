@@ -9,6 +9,7 @@ pub(crate) use form::Form;
 use anyhow::Context;
 use curvelink::{KeyPair, OsEntropy, PublicKey, SecretKey};
 use curvelink_envelope::{SigningKey, VerifyingKey};
+use curvelink_tlog::Cosigner;
 use curvelink_zap::FileProblem;
 
 use crate::exit::usage;
@@ -144,6 +145,12 @@ impl Key {
                 other.kind()
             ))),
         }
+    }
+
+    /// The secret signing key as that of a witness that goes by `name`.
+    pub(crate) fn into_cosigner(self, name: &str) -> anyhow::Result<Cosigner> {
+        let seed = pem::seed(&self.into_sign()?)?;
+        Cosigner::from_seed(name, &seed).map_err(|error| usage(format!("{name}: {error}")))
     }
 
     /// The public signing key of either half.

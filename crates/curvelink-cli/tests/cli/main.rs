@@ -21,3 +21,4 @@ mod signing;
 mod sinks;
 mod sockets;
 mod support;
+mod witness;

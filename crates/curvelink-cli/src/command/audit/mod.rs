@@ -73,6 +73,16 @@ impl JournalArgs {
     }
 }
 
+/// A key stands for itself: it has plus signs, and no path that is there.
+pub(super) fn text_or_file(given: &str) -> anyhow::Result<String> {
+    let path = Path::new(given);
+    if given.contains('+') && !path.exists() {
+        Ok(given.to_owned())
+    } else {
+        small_text(path)
+    }
+}
+
 /// A small file of text: a checkpoint or a key.
 fn small_text(path: &Path) -> anyhow::Result<String> {
     let shown = path.display();

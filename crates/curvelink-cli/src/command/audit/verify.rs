@@ -5,9 +5,10 @@ use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
 use curvelink_audit::{ONLY_A_WITNESS, Outcome, Report, Time, Verdict, VerifyOptions, verify};
+use curvelink_tlog::VerifyingCosignerKey;
 use serde_json::{Value, json};
 
-use super::{folder, note, small_text, told};
+use super::{folder, note, small_text, text_or_file, told};
 use crate::args::audit::AuditVerifyArgs;
 use crate::audit::{Place, interruptible};
 use crate::exit::{Exit, failure, usage};
@@ -22,14 +23,7 @@ pub(super) async fn run(args: AuditVerifyArgs, dir: Option<&Path>) -> anyhow::Re
     for path in &args.witness {
         options.witnessed.push(note(path)?);
     }
-    for key in &args.cosigner {
-        let key = text_or_file(key)?;
-        let key = key.trim().parse().context("not a witness' public key");
-        options
-            .cosigners
-            .push(key.map_err(|error| usage(format!("{error:#}")))?);
-    }
-    options.min_witnesses = args.min_witnesses;
+    (options.cosigners, options.min_witnesses) = witnesses(&args, dir)?;
     options.allow_tail = args.allow_tail;
     options.allow_archive = args.archive;
     let report = interruptible("verifying", move |progress| {
@@ -41,6 +35,32 @@ pub(super) async fn run(args: AuditVerifyArgs, dir: Option<&Path>) -> anyhow::Re
         Verdict::Sound => Ok(()),
         verdict => Err(failure(exit(verdict), complaint(&report))),
     }
+}
+
+/// Whose signatures count, and how many there must be.
+fn witnesses(
+    args: &AuditVerifyArgs,
+    dir: Option<&Path>,
+) -> anyhow::Result<(Vec<VerifyingCosignerKey>, usize)> {
+    let mut keys = Vec::new();
+    for key in &args.cosigner {
+        let key = text_or_file(key)?;
+        let key = key.trim().parse().context("not a witness' public key");
+        keys.push(key.map_err(|error| usage(format!("{error:#}")))?);
+    }
+    let mut wanted = keys.len();
+    if keys.is_empty() && args.journal.folder.is_none() {
+        let settings = Home::find(dir)?.config.audit.settings();
+        (keys, wanted) = (settings.cosigners, settings.min_witnesses);
+    }
+    let wanted = args.min_witnesses.unwrap_or(wanted);
+    if wanted > keys.len() {
+        return Err(usage(format!(
+            "{wanted} witnesses must have signed, and {} are known: name each with --cosigner",
+            keys.len()
+        )));
+    }
+    Ok((keys, wanted))
 }
 
 /// The anchor as it was given, or the folder's own copy.
@@ -58,16 +78,6 @@ fn anchor(args: &AuditVerifyArgs, dir: Option<&Path>) -> anyhow::Result<String> 
         }
     };
     Ok(given.trim().to_owned())
-}
-
-/// A key stands for itself: it has plus signs, and no path that is there.
-fn text_or_file(given: &str) -> anyhow::Result<String> {
-    let path = Path::new(given);
-    if given.contains('+') && !path.exists() {
-        Ok(given.to_owned())
-    } else {
-        small_text(path)
-    }
 }
 
 const fn exit(verdict: Verdict) -> Exit {
