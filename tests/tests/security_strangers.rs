@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use curvelink::{
-    AnySocket, Context, Curve, Dealer, LinkEventKind, Message, Options, Plain, Pub, Pull, Push,
-    Reason, Rights, Router, Stage, TryRecvError, ZapReply, ZapRequest,
+    AnySocket, Context, Curve, Dealer, LinkEventKind, Message, Options, Plain, Pub, PublicKey,
+    Pull, Push, Reason, Rights, Router, Socket, SourceLimits, Stage, TryRecvError, ZapReply,
+    ZapRequest,
 };
 use curvelink_tests::support::{
     Policy, admit, admitted, bind_tcp, curve, deadline, disconnected, event, keys, number, peers,
     probes, quick, raw, refusal, texts,
 };
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::{self, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 async fn strangers(endpoint: &str, count: usize, octets: &[u8]) -> Vec<TcpStream> {
     let mut all = Vec::new();
@@ -21,6 +24,49 @@ async fn strangers(endpoint: &str, count: usize, octets: &[u8]) -> Vec<TcpStream
     all
 }
 
+/// How much of a handshake over CURVE a client says: some of its greeting, all of it, some of HELLO,
+/// all of it, some of INITIATE, and all of that but an octet.
+const STEPS: [u64; 6] = [9, 64, 164, 266, 300, 266 + 2 + 266];
+
+/// A client of which so many octets reach the server, and then no more: its socket, and the link
+/// that holds them back.
+async fn stopping(
+    context: &Context,
+    endpoint: &str,
+    server: PublicKey,
+    octets: u64,
+) -> (Socket<Pull>, AbortOnDrop) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = format!("tcp://{}", listener.local_addr().unwrap());
+    let client = context.socket::<Pull>(quick().security(Curve::client(keys(), server)));
+    client.connect(&own).unwrap();
+    let (near, _) = listener.accept().await.unwrap();
+    let far = raw::dial(endpoint, b"").await;
+    let (from_client, mut to_client) = near.into_split();
+    let (mut from_server, mut to_server) = far.into_split();
+    let (told, reached) = oneshot::channel();
+    let link = tokio::spawn(async move {
+        let _cut = io::copy(&mut from_client.take(octets), &mut to_server).await;
+        let _nobody_waits = told.send(());
+        // Open, and nothing more comes.
+        std::future::pending::<()>().await;
+    });
+    let back = tokio::spawn(async move { io::copy(&mut from_server, &mut to_client).await });
+    reached.await.unwrap();
+    (
+        client,
+        AbortOnDrop([link.abort_handle(), back.abort_handle()]),
+    )
+}
+
+struct AbortOnDrop([AbortHandle; 2]);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
 #[tokio::test]
 async fn t07_silent_connections_take_no_message_and_keep_nobody_out() {
     let _deadline = deadline();
@@ -28,12 +74,17 @@ async fn t07_silent_connections_take_no_message_and_keep_nobody_out() {
     context.set_zap_handler(admit("good", Rights::all()));
     let server = keys();
     let server_key = server.public();
-    let push = context.socket::<Push>(Options::new().security(Curve::server(server)));
+    // All of them come from one address here, and would be told to come more slowly.
+    let options = Options::new().source_limits(SourceLimits::none());
+    let push = context.socket::<Push>(options.security(Curve::server(server)));
     let endpoint = bind_tcp(&push);
     let silent = strangers(&endpoint, 200, b"").await;
-    let greeted = strangers(&endpoint, 200, &raw::greeting("CURVE")).await;
+    let mut stopped = Vec::new();
+    for octets in STEPS.iter().cycle().take(200) {
+        stopped.push(stopping(&context, &endpoint, server_key, *octets).await);
+    }
     assert!(push.try_send("x").is_err(), "none of them is a peer");
-    let pulls: Vec<_> = (0..10)
+    let pulls: Vec<_> = (0..100)
         .map(|_| {
             let client = Curve::client(keys(), server_key);
             let pull = context.socket::<Pull>(quick().security(client));
@@ -41,19 +92,19 @@ async fn t07_silent_connections_take_no_message_and_keep_nobody_out() {
             pull
         })
         .collect();
-    peers(&push, 10).await;
+    peers(&push, 100).await;
     for i in 0..500 {
         push.send(i.to_string()).await.unwrap();
     }
     let mut received = Vec::new();
     for pull in &pulls {
-        for _ in 0..50 {
+        for _ in 0..5 {
             received.push(number(&pull.recv().await.unwrap()));
         }
     }
     received.sort_unstable();
     assert_eq!(received, (0..500).collect::<Vec<_>>());
-    drop((silent, greeted));
+    drop((silent, stopped));
 }
 
 #[tokio::test]
