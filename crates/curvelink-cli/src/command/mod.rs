@@ -6,7 +6,7 @@ mod cosign;
 mod demo;
 mod doctor;
 mod export;
-mod init;
+pub(crate) mod init;
 mod key;
 mod man;
 mod policy;

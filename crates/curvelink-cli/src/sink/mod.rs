@@ -9,6 +9,8 @@
 
 mod config;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod told;
 mod transport;
 mod worker;

@@ -22,8 +22,8 @@ pub(super) struct Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineKind {
     Event,
-    /// Tells how sinks do: that it was lost is told to nobody else, or two sinks would keep each
-    /// other busy.
+    /// Tells how sinks do. What had to go for it is told with the next event, and that it had to
+    /// go itself to nobody: else two sinks would keep each other busy.
     Notice,
     /// The next covers it: nothing is lost with it.
     Checkpoint,
@@ -58,12 +58,15 @@ pub(super) struct Queue {
 struct Waiting {
     lines: VecDeque<Line>,
     octets: usize,
+    /// What the sink misses and has not been told of.
     lost: Option<Told>,
+    /// How many events of that others have not been told of.
+    untold: u64,
     is_closed: bool,
 }
 
 impl Queue {
-    /// Adds a line; tells how many events had to go for it.
+    /// Adds a line. Of an event, tells how many events had to go since the last.
     pub(super) fn push(&self, line: Line) -> u64 {
         let mut waiting = self.lock();
         let is_newer = line.kind == LineKind::Checkpoint
@@ -71,12 +74,17 @@ impl Queue {
         if is_newer && let Some(older) = waiting.lines.pop_back() {
             waiting.octets -= older.text.len();
         }
+        let is_event = line.kind == LineKind::Event;
         waiting.octets += line.text.len();
         waiting.lines.push_back(line);
-        let mut lost = 0;
         while waiting.is_full() {
-            lost += waiting.lose_oldest();
+            waiting.lose_oldest();
         }
+        let lost = if is_event {
+            std::mem::take(&mut waiting.untold)
+        } else {
+            0
+        };
         drop(waiting);
         self.more.notify_one();
         lost
@@ -123,12 +131,12 @@ impl Queue {
         }
     }
 
-    /// How many events wait: what a sink that ends now never gets.
+    /// How many events wait or had to go untold: what a sink that ends now never gets.
     pub(super) fn left(&self) -> u64 {
         let waiting = self.lock();
         let lines = waiting.lines.iter();
         let events = lines.filter(|line| line.kind == LineKind::Event);
-        events.map(|line| line.told.count).sum()
+        waiting.untold + events.map(|line| line.told.count).sum::<u64>()
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -151,22 +159,20 @@ impl Waiting {
         Some(Next::Line(line))
     }
 
-    fn lose_oldest(&mut self) -> u64 {
+    fn lose_oldest(&mut self) {
         let Some(line) = self.lines.pop_front() else {
-            return 0;
+            return;
         };
         self.octets -= line.text.len();
         if line.kind == LineKind::Checkpoint {
-            return 0;
+            return;
         }
         match &mut self.lost {
             Some(lost) => lost.add(line.told),
             lost => *lost = Some(line.told),
         }
         if line.kind == LineKind::Event {
-            line.told.count
-        } else {
-            0
+            self.untold += line.told.count;
         }
     }
 }
@@ -262,13 +268,22 @@ mod tests {
     }
 
     #[test]
-    fn that_a_notice_about_sinks_was_lost_is_told_to_that_sink_alone() {
+    fn what_a_notice_about_sinks_costs_is_told_with_the_next_event() {
         let queue = Queue::default();
+        let notice = |number| line(number, LineKind::Notice);
         for number in 0..MAX_LINES as u64 {
-            queue.push(line(number, LineKind::Notice));
+            queue.push(event(number));
         }
-        assert_eq!(queue.push(event(9)), 0);
-        assert_eq!(queue.lock().lost, Some(told(1, 0, 0)));
+        assert_eq!(queue.push(notice(1)), 0);
+        assert_eq!(queue.push(line(2, LineKind::Checkpoint)), 0);
+        assert_eq!(queue.lock().lost, Some(told(2, 0, 1)));
+        assert_eq!(queue.left(), MAX_LINES as u64, "and none twice");
+        assert_eq!(queue.push(event(3)), 3);
+        for number in 0..2 * MAX_LINES as u64 {
+            assert_eq!(queue.push(notice(number)), 0);
+        }
+        queue.lock().untold = 0;
+        assert_eq!(queue.push(event(4)), 0, "a notice itself is told to nobody");
     }
 
     #[tokio::test]

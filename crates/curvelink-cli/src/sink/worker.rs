@@ -7,7 +7,7 @@ use curvelink::Context;
 use tokio::select;
 use tokio::time::sleep;
 
-use super::queue::Next;
+use super::queue::{Line, Next, Queue};
 use super::transport::Transport;
 use super::{Sink, told};
 
@@ -83,10 +83,13 @@ impl<T: Transport> Worker<T> {
                 Some(Next::Line(line)) => line,
                 Some(Next::Lost(lost)) => self.sink.missing(lost),
             };
-            if let Err(error) = self.transport.send(&line.text).await {
-                self.sink.queue.put_back(line);
-                return Err(error);
-            }
+            let mut sending = Sending {
+                queue: &self.sink.queue,
+                line,
+                is_done: false,
+            };
+            self.transport.send(&sending.line.text).await?;
+            sending.is_done = true;
         }
     }
 
@@ -94,6 +97,21 @@ impl<T: Transport> Worker<T> {
     fn away(&mut self, error: String) {
         if !std::mem::replace(&mut self.is_away, true) {
             self.hub.record(told::away(&self.sink.name, error));
+        }
+    }
+}
+
+/// A line that goes back into the queue unless it was sent.
+struct Sending<'a> {
+    queue: &'a Queue,
+    line: Line,
+    is_done: bool,
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.queue.put_back(self.line.clone());
         }
     }
 }
