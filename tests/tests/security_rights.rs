@@ -1,12 +1,17 @@
 //! What an admitted peer may publish and subscribe: checked where its octets arrive.
 
+use std::sync::Arc;
+
 use curvelink::{
-    Action, Context, Credentials, Curve, Frame, KeyPair, LinkEventKind, Message, Monitor, Options,
-    Pub, Pull, Push, Reason, Rep, Req, Rights, Socket, Sub, Topics, TryRecvError, Xpub, Xsub,
-    ZapReply, ZapRequest,
+    Action, Context, Credentials, Curve, Dealer, Frame, KeyPair, LinkEventKind, Message, Monitor,
+    Options, Pub, Pull, Push, Reason, Rep, Req, Rights, Router, Socket, Sub, Topics, TryRecvError,
+    Xpub, Xsub, ZapReply, ZapRequest,
 };
 use curvelink_tests::support::random::Random;
-use curvelink_tests::support::{Policy, bind_tcp, deadline, event, keys, peers, quick, texts};
+use curvelink_tests::support::{
+    Policy, admitted, bind_tcp, deadline, event, keys, peers, quick, refusal, texts,
+};
+use curvelink_zap::{Policy as ZapPolicy, PolicyHandler};
 
 fn under(prefixes: &[&str]) -> Topics {
     Topics::under(prefixes.iter().map(|prefix| prefix.as_bytes().to_vec()))
@@ -278,5 +283,69 @@ async fn random_rights_let_through_what_the_model_says() {
         }
         assert!(subscriber.try_recv().is_err(), "{allowed:?} {wanted:?}");
         context.shutdown().await;
+    }
+}
+
+/// A policy that gives each of two keys an id of its own.
+fn owners(first: &KeyPair, second: &KeyPair) -> Arc<PolicyHandler> {
+    let entry = |name: &str, keys: &KeyPair| {
+        let key = keys.public().to_z85();
+        format!(
+            "[identities.{name}]\ncurve = [{key:?}]\ndomains = [\"work\"]\n\
+             publish = \"everything\"\nsubscribe = \"everything\"\nrouting_ids = [\"{name}-id\"]\n"
+        )
+    };
+    let text = format!(
+        "version = 1\n{}{}",
+        entry("one", first),
+        entry("two", second)
+    );
+    Arc::new(PolicyHandler::new(
+        ZapPolicy::from_toml(&text, "zap.toml").unwrap(),
+    ))
+}
+
+#[tokio::test]
+async fn t16_a_routing_id_belongs_to_the_key_that_the_policy_file_gives_it_to() {
+    let _deadline = deadline();
+    for handover in [false, true] {
+        let context = Context::new().unwrap();
+        let (server, one, two) = (keys(), keys(), keys());
+        let server_key = server.public();
+        context.set_zap_handler(owners(&one, &two));
+        let options = quick().zap_domain("work").router_handover(handover);
+        let router = context.socket::<Router>(options.security(Curve::server(server)));
+        let mut monitor = router.monitor();
+        let endpoint = bind_tcp(&router);
+        let dealer = |keys: &KeyPair, id: &str| {
+            let client = Curve::client(keys.duplicate(), server_key);
+            let dealer = context.socket::<Dealer>(quick().security(client).routing_id(id));
+            dealer.connect(&endpoint).unwrap();
+            dealer
+        };
+        let owner = dealer(&one, "one-id");
+        admitted(&mut monitor).await;
+        // Another's, nobody's, one that the router would make, and its own in another case.
+        for (keys, id) in [
+            (&two, "one-id"),
+            (&one, "two-id"),
+            (&one, "x"),
+            (&one, "One-id"),
+        ] {
+            let thief = dealer(keys, id);
+            let (_, refused) = refusal(&mut monitor).await;
+            let fingerprint = Some(keys.public().fingerprint());
+            assert_eq!(
+                (refused.reason, refused.fingerprint),
+                (Reason::RoutingIdDenied, fingerprint)
+            );
+            thief.close();
+        }
+        let other = dealer(&two, "two-id");
+        admitted(&mut monitor).await;
+        router.send(["one-id", "for one"]).await.unwrap();
+        router.send(["two-id", "for two"]).await.unwrap();
+        assert_eq!(texts(&owner.recv().await.unwrap()), ["for one"]);
+        assert_eq!(texts(&other.recv().await.unwrap()), ["for two"]);
     }
 }
