@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use curvelink_tests::guide::blocks;
 use curvelink_tests::python;
 use tempfile::TempDir;
 
@@ -253,11 +254,15 @@ fn a_journal_that_was_cut_back_is_refused_by_its_witnesses_and_told() {
     let seen = site.witnesses[0].seen();
     let with_seen = format!("{inside} --witness {}", seen.display());
     let line = curvelink(&site.dir, with_seen.as_str()).fails(2);
-    assert!(line.contains("cut back"), "{line}");
+    let said = shape(written("text", 2).trim_end());
+    assert!(shape(&line).contains(&said), "{said}: {line}");
 
     // The hub goes on from the old copy, at first with fewer entries than the witnesses saw...
     site.hub = start(&site.dir);
     site.told(&["WARN", "CL3010", "action=\"refused\"", "reason=\"behind\""]);
+    let told = written("text", 1);
+    let told = shape(told.lines().next().unwrap());
+    assert!(shape(&site.log()).contains(&told), "{told}: {}", site.log());
     let log = fs::read_to_string(site.witnesses[0].dir.join("up.err")).unwrap();
     assert!(
         log.lines().any(|line| has(line, &["CL3010", "behind"])),
@@ -378,6 +383,61 @@ fn a_witness_that_forgot_or_shares_its_memory_does_not_start() {
         fs::write(&path, kept).unwrap();
     }
     witness.start_again();
+}
+
+/// A block of the guide's section on witnesses.
+fn written(language: &str, nth: usize) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/audit.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, section) = page.split_once("\n## Witnesses\n").expect("the section");
+    let section = section.split("\n## ").next().unwrap();
+    let mut blocks = blocks(section).into_iter();
+    let mut of_language = blocks.by_ref().filter(|(it, _)| *it == language);
+    of_language.nth(nth).expect("a block").1
+}
+
+/// Text without its numbers.
+fn shape(text: &str) -> String {
+    let mut shape = String::new();
+    for c in text.replace("seconds", "second").chars() {
+        match c {
+            '0'..='9' if shape.ends_with('#') => {}
+            '0'..='9' => shape.push('#'),
+            c => shape.push(c),
+        }
+    }
+    shape
+}
+
+#[test]
+fn the_guides_session_with_a_witness_is_as_written() {
+    let (root, dir) = site();
+    let root = root.path();
+    fs::copy(dir.join("audit.vkey"), root.join("kept.vkey")).unwrap();
+    fs::copy(dir.join("keys/hub.key"), root.join("hub.key")).unwrap();
+    let any_port = |text: String| text.replace("127.0.0.1:5580", "127.0.0.1:0");
+    let said = shell(root, &any_port(written("sh", 0))).ok();
+    for line in any_port(written("toml", 0)).lines() {
+        let known = line.split('…').next().unwrap();
+        assert!(said.contains(known), "{known}: {said}");
+    }
+    let up = written("sh", 1);
+    let up = up.trim().strip_prefix("curvelink ").unwrap();
+    let mut witness = Background::start(root, "witness", up);
+    let endpoint = witness.line();
+    let endpoint = endpoint.trim().strip_prefix("ready  ").unwrap();
+    let (table, _) = said.split_once("watched: ").unwrap();
+    let table = table.replace("tcp://127.0.0.1:0", endpoint);
+    let path = dir.join("curvelink.toml");
+    fs::write(&path, fs::read_to_string(&path).unwrap() + &table).unwrap();
+    let mut hub = start(&dir);
+    let shown = || curvelink(&dir, "show").ok();
+    for line in written("text", 0).lines() {
+        until(line, || shape(&shown()).contains(&shape(line)), shown);
+    }
+    hub.terminate();
+    let said = curvelink(&dir, "audit verify --anchor ../kept.vkey").ok();
+    assert!(said.contains("R6 ok"), "{said}");
 }
 
 #[test]
