@@ -11,6 +11,7 @@ use super::config::AuditConfig;
 
 /// For so many seconds a checkpoint may wait for its witnesses before that is told.
 pub(super) const WITHIN: u64 = 60;
+const SOONEST: u64 = 2;
 
 /// A witness of the hub's journal.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -53,6 +54,12 @@ impl AuditConfig {
                  of them, or take them out"
                     .to_owned(),
             );
+        }
+        if self.witness_within < SOONEST {
+            return Err(format!(
+                "witness_within is {}, and asking takes longer: at least {SOONEST} seconds",
+                self.witness_within
+            ));
         }
         if count > 0 && !self.journal {
             return Err(
@@ -140,6 +147,7 @@ mod tests {
             ("min_witnesses = 1\n".to_owned(), "there are 0"),
             (format!("min_witnesses = 0\n{one}"), "min_witnesses is 0"),
             (format!("min_witnesses = -1\n{one}"), "min_witnesses"),
+            (format!("witness_within = 1\n{one}"), "at least 2"),
             (format!("journal = false\n{one}"), "nothing to witness"),
             (one.clone() + &one, "the same"),
             (one.clone() + &witness(1, "w.example/2"), "the same"),

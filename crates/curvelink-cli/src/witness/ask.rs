@@ -19,7 +19,7 @@ use crate::link::{Link, Security};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So many questions for one signature: a witness that was away for long takes one for each 256
 /// keys that it missed.
-const QUESTIONS: usize = 64;
+const QUESTIONS: usize = 256;
 /// After a failure it is asked again after this time, and after each further one twice as long...
 const SOON: Duration = Duration::from_secs(1);
 /// ...up to this.

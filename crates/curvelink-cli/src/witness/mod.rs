@@ -13,8 +13,10 @@ mod ask;
 mod folder;
 mod rounds;
 mod service;
+mod status;
 mod told;
 
 pub(crate) use folder::{Folder, NewWitness, Seen};
-pub(crate) use rounds::{Witnessed, Witnesses};
+pub(crate) use rounds::Witnesses;
 pub(crate) use service::Service;
+pub(crate) use status::Witnessed;

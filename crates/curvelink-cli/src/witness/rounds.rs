@@ -1,6 +1,7 @@
 //! The hub's witnesses: each new checkpoint is shown to all of them, and kept once enough have
 //! signed it.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,60 +13,19 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
 use super::ask::Asked;
+use super::status::{WitnessStatus, Witnessed};
 use super::told::{self, Trouble};
 use crate::audit::Place;
-use crate::control::{WitnessShown, WitnessedShown};
 use crate::home::Home;
 
 /// Checkpoints are shown no more often.
 const PERIOD: Duration = Duration::from_secs(1);
-/// As good as never.
-const NEVER: Duration = Duration::from_secs(86_400);
 
 /// A task that has the journal's checkpoints signed; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Witnesses {
     task: JoinHandle<()>,
     status: watch::Receiver<Witnessed>,
-}
-
-/// How the journal is witnessed.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Witnessed {
-    /// So many entries are covered by a checkpoint that enough have signed, and since when.
-    enough: Option<(u64, Instant)>,
-    /// How many are enough.
-    wanted: usize,
-    witnesses: Vec<WitnessStatus>,
-}
-
-impl Witnessed {
-    /// As it goes over the control socket.
-    pub(crate) fn shown(&self) -> WitnessedShown {
-        let age = |since: Instant| since.elapsed().as_secs();
-        let witnesses = self.witnesses.iter().map(|it| WitnessShown {
-            name: it.name.clone(),
-            size: it.signed.map_or(0, |(size, _)| size),
-            age: it.signed.map(|(_, since)| age(since)),
-            trouble: it.trouble.map(str::to_owned),
-        });
-        WitnessedShown {
-            wanted: self.wanted,
-            size: self.enough.map_or(0, |(size, _)| size),
-            age: self.enough.map(|(_, since)| age(since)),
-            witnesses: witnesses.collect(),
-        }
-    }
-}
-
-/// A witness.
-#[derive(Clone, Debug)]
-struct WitnessStatus {
-    name: String,
-    /// How many entries it has signed, and when.
-    signed: Option<(u64, Instant)>,
-    /// Why it does not now.
-    trouble: Option<&'static str>,
 }
 
 impl Witnesses {
@@ -75,20 +35,33 @@ impl Witnesses {
         if audit.witness.is_empty() {
             return None;
         }
-        let (tell, status) = watch::channel(Witnessed::default());
+        let witnesses = audit.witness.iter();
+        let (tell, status) = watch::channel(Witnessed {
+            wanted: audit.min_witnesses(),
+            enough: None,
+            witnesses: witnesses.map(|it| WitnessStatus::new(&it.key)).collect(),
+        });
         let rounds = Rounds {
             context: context.clone(),
             home: home.clone(),
             journal: Arc::clone(journal),
-            asked: audit.witness.iter().cloned().map(Asked::new).collect(),
-            wanted: audit.min_witnesses(),
+            idle: audit
+                .witness
+                .iter()
+                .cloned()
+                .map(Asked::new)
+                .enumerate()
+                .collect(),
+            asking: JoinSet::new(),
+            waited_for: 0,
+            shown: None,
+            is_due: false,
+            earliest: Instant::now(),
             within: audit.witness_within(),
             behind_since: None,
             is_told: false,
-            enough: None,
             tell,
         };
-        rounds.publish();
         let task = tokio::spawn(rounds.run());
         Some(Self { task, status })
     }
@@ -106,20 +79,44 @@ impl Drop for Witnesses {
     }
 }
 
+/// A checkpoint as witnesses are asked about it.
+struct Shown {
+    journal: Arc<JournalReader>,
+    note: Note,
+}
+
+/// What came of asking one.
+struct Outcome {
+    place: usize,
+    asked: Asked,
+    /// Others waited for it: it was well before.
+    was_well: bool,
+    shown: Arc<Shown>,
+    signed: Result<NoteSignature, Trouble>,
+}
+
 struct Rounds {
     context: Context,
     home: Home,
     journal: Arc<Journal>,
-    asked: Vec<Asked>,
-    /// How many make a checkpoint a witnessed one.
-    wanted: usize,
-    /// For longer without them is told.
+    /// Who is not asked right now, with their places in the settings.
+    idle: Vec<(usize, Asked)>,
+    /// Who is.
+    asking: JoinSet<Outcome>,
+    /// How many of them the next round waits for: not for those who are in trouble.
+    waited_for: usize,
+    /// The checkpoint of this round, with its signatures.
+    shown: Option<(Arc<Shown>, Note)>,
+    /// There is a newer one, or somebody who has not seen this one.
+    is_due: bool,
+    /// When the next round may begin.
+    earliest: Instant,
+    /// For longer without enough signatures is told.
     within: Duration,
     /// Since when there is a checkpoint that too few have signed.
     behind_since: Option<Instant>,
     /// That was told.
     is_told: bool,
-    enough: Option<(u64, Instant)>,
     tell: watch::Sender<Witnessed>,
 }
 
@@ -127,138 +124,166 @@ impl Rounds {
     /// Until the journal is closed.
     async fn run(mut self) {
         let mut checkpoints = self.journal.checkpoints();
-        let mut earliest = Instant::now();
         loop {
-            let again = self.again();
-            let alarm = self.alarm();
+            let (next, alarm) = (self.next_round(), self.alarm());
             tokio::select! {
                 biased;
-                () = sleep_until(alarm) => {
-                    self.tell_few();
-                    continue;
+                () = at(alarm) => self.tell_few(),
+                Some(outcome) = self.asking.join_next() => {
+                    if let Ok(outcome) = outcome {
+                        self.answered(outcome).await;
+                    }
                 }
                 note = checkpoints.next() => {
                     if note.is_none() {
                         return;
                     }
+                    self.is_due = true;
                     self.behind_since.get_or_insert_with(Instant::now);
                 }
-                () = sleep_until(again) => {}
+                () = at(next) => self.round().await,
             }
-            sleep_until(earliest).await;
-            earliest = Instant::now() + PERIOD;
-            self.round().await;
-            self.publish();
         }
     }
 
-    /// When the first who is in trouble is to be asked again.
-    fn again(&self) -> Instant {
-        let troubled = self.asked.iter().filter(|it| it.trouble.is_some());
-        let due = troubled.map(|it| it.due).min();
-        due.unwrap_or_else(|| Instant::now() + NEVER)
+    /// When the next round begins, as far as is known now.
+    fn next_round(&self) -> Option<Instant> {
+        if self.waited_for > 0 {
+            return None;
+        }
+        let troubled = self.idle.iter().filter(|(_, it)| it.trouble.is_some());
+        let again = troubled.map(|(_, it)| it.due).min();
+        let due = if self.is_due {
+            Some(self.earliest)
+        } else {
+            again
+        };
+        due.map(|due| due.max(self.earliest))
     }
 
     /// When it is to be told that too few have signed.
-    fn alarm(&self) -> Instant {
+    fn alarm(&self) -> Option<Instant> {
         let since = self.behind_since.filter(|_| !self.is_told);
-        since.map_or_else(|| Instant::now() + NEVER, |since| since + self.within)
+        since.map(|since| since + self.within)
     }
 
     fn tell_few(&mut self) {
         self.is_told = true;
-        let size = self.enough.map_or(0, |(size, _)| size);
+        let size = self.tell.borrow().enough.map_or(0, |(size, _)| size);
         self.context.record(told::few(size));
     }
 
     /// Shows the newest checkpoint to everybody who is not to be left alone for now.
     async fn round(&mut self) {
+        self.earliest = Instant::now() + PERIOD;
         let folder = Place::of(&self.home).journal;
-        let opened = spawn_blocking(move || {
-            let reader = JournalReader::open(&folder).map_err(|error| error.to_string())?;
-            let note: Note = reader
-                .note()
-                .parse()
-                .map_err(|_| "no checkpoint".to_owned())?;
-            Ok::<_, String>((Arc::new(reader), note))
-        });
-        let opened = opened.await.unwrap_or_else(|error| Err(error.to_string()));
-        let Ok((reader, mut note)) = opened else {
-            // The journal tells of itself that it cannot be read, or is replaced right now.
+        let Ok(Some(shown)) = spawn_blocking(move || Shown::newest(&folder)).await else {
+            // It is being replaced, or cannot be read, which the journal tells of itself.
             return;
         };
+        self.is_due = false;
+        let shown = Arc::new(shown);
+        let note = shown.note.clone();
+        self.shown = Some((Arc::clone(&shown), note));
         let now = Instant::now();
-        let (due, mut rest): (Vec<_>, Vec<_>) = self
-            .asked
-            .drain(..)
-            .enumerate()
-            .partition(|(_, it)| it.due <= now);
-        let mut asking = JoinSet::new();
-        for (place, mut one) in due {
+        for (place, mut asked) in self.idle.extract_if(.., |(_, it)| it.due <= now) {
+            let was_well = asked.trouble.is_none();
+            self.waited_for += usize::from(was_well);
             let (context, home) = (self.context.clone(), self.home.clone());
-            let (reader, note) = (Arc::clone(&reader), note.clone());
-            asking.spawn(async move {
-                let signed = one.sign(&context, &home, &reader, &note).await;
-                (place, one, signed)
+            let shown = Arc::clone(&shown);
+            self.asking.spawn(async move {
+                let signed = asked.sign(&context, &home, &shown.journal, &shown.note);
+                let signed = signed.await;
+                Outcome {
+                    place,
+                    asked,
+                    was_well,
+                    shown,
+                    signed,
+                }
             });
         }
-        while let Some(asked) = asking.join_next().await {
-            let Ok((place, mut one, signed)) = asked else {
-                continue;
-            };
-            self.note(&mut one, signed, &mut note);
-            rest.push((place, one));
-        }
-        rest.sort_by_key(|(place, _)| *place);
-        self.asked = rest.into_iter().map(|(_, one)| one).collect();
-        self.keep(note, reader.checkpoint().head.size).await;
     }
 
     /// Takes a signature, and tells what is new about the witness.
-    fn note(&self, one: &mut Asked, signed: Result<NoteSignature, Trouble>, note: &mut Note) {
-        let (name, endpoint) = (one.config.key.name(), &one.config.endpoint);
+    async fn answered(&mut self, outcome: Outcome) {
+        let Outcome {
+            place,
+            mut asked,
+            was_well,
+            shown,
+            signed,
+        } = outcome;
+        self.waited_for -= usize::from(was_well);
+        let (name, endpoint) = (asked.config.key.name(), &asked.config.endpoint);
         match signed {
             Ok(signature) => {
-                if one.trouble.take().is_some() {
+                if asked.trouble.take().is_some() {
                     self.context.record(told::back(name, endpoint));
                 }
-                // It was verified; a note has room for more signatures than there are witnesses.
-                let _ = note.push(signature);
+                match &mut self.shown {
+                    // It was verified; a note has room for more signatures than there are witnesses.
+                    Some((current, note)) if Arc::ptr_eq(current, &shown) => {
+                        let _ = note.push(signature);
+                    }
+                    // Meanwhile the others have seen another.
+                    _ => self.is_due = true,
+                }
             }
             Err(trouble) => {
-                let known = one.trouble.as_ref().map(Trouble::code);
+                let known = asked.trouble.as_ref().map(Trouble::code);
                 if known != Some(trouble.code()) {
                     self.context.record(told::trouble(name, endpoint, &trouble));
                 }
-                one.trouble = Some(trouble);
+                asked.trouble = Some(trouble);
             }
+        }
+        self.tell.send_modify(|status| status.update(place, &asked));
+        self.idle.push((place, asked));
+        if self.waited_for == 0 {
+            self.keep().await;
         }
     }
 
-    /// Keeps the checkpoint if enough have signed it.
-    async fn keep(&mut self, note: Note, size: u64) {
-        let journal = Arc::clone(&self.journal);
+    /// Keeps the checkpoint of this round if enough have signed it.
+    async fn keep(&mut self) {
+        let Some((shown, note)) = &self.shown else {
+            return;
+        };
+        if note.signatures().len() == shown.note.signatures().len() {
+            return;
+        }
+        let size = shown.journal.checkpoint().head.size;
+        let (journal, note) = (Arc::clone(&self.journal), note.clone());
         let kept = spawn_blocking(move || journal.keep_witnessed(&note)).await;
         if !matches!(kept, Ok(Ok(true))) {
             return;
         }
-        self.enough = Some((size, Instant::now()));
-        self.behind_since = None;
+        let now = Instant::now();
+        self.tell
+            .send_modify(|status| status.enough = Some((size, now)));
+        self.behind_since = self.is_due.then_some(now);
         if std::mem::take(&mut self.is_told) {
             self.context.record(told::enough(size));
         }
     }
+}
 
-    fn publish(&self) {
-        let witnesses = self.asked.iter().map(|it| WitnessStatus {
-            name: it.config.key.name().to_owned(),
-            signed: it.signed,
-            trouble: it.trouble.as_ref().map(Trouble::code),
-        });
-        self.tell.send_replace(Witnessed {
-            enough: self.enough,
-            wanted: self.wanted,
-            witnesses: witnesses.collect(),
-        });
+impl Shown {
+    fn newest(folder: &std::path::Path) -> Option<Self> {
+        let journal = JournalReader::open(folder).ok()?;
+        let note = journal.note().parse().ok()?;
+        Some(Self {
+            journal: Arc::new(journal),
+            note,
+        })
+    }
+}
+
+/// Resolves at an instant; never without one.
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => pending().await,
     }
 }

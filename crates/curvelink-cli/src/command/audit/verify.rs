@@ -120,7 +120,9 @@ pub(crate) fn summary(report: &Report) -> String {
     if let Some(root) = report.root {
         text += &format!(", root {root}");
     }
+    let unwitnessed = report.witnessed.map_or(0, |size| report.size - size);
     for (count, what) in [
+        (unwitnessed, "entries follow what was kept elsewhere"),
         (report.tail, "entries follow the newest checkpoint"),
         (report.lost, "events were lost before they were written"),
         (report.encrypted, "entries only their recipients can read"),
