@@ -14,13 +14,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use curvelink_tlog::tile::MAX_ENTRY;
+
 use super::crc32c::crc32c;
 use super::files;
 
 const HEAD: usize = 16;
 const SYNCED: u32 = 1 << 31;
-/// The longest entry: what an entry bundle can say the length of.
-pub(crate) const MAX_ENTRY: usize = 65_535;
 /// The longest file: what the journal keeps unsealed, and a group that was being written.
 const MAX_FILE: u64 = 1 << 30;
 

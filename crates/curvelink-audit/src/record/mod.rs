@@ -60,7 +60,7 @@ pub struct Record {
 
 impl Record {
     /// The longest JSON, in octets: what an entry bundle of a tiled log can say the length of.
-    pub const MAX: usize = 65_535;
+    pub const MAX: usize = curvelink_tlog::tile::MAX_ENTRY;
 
     /// The id: `CL` and four digits.
     #[must_use]
