@@ -1,6 +1,7 @@
 //! Pipes: what a socket holds of each of its links.
 
 mod ceiling;
+mod handed;
 mod incoming;
 mod outgoing;
 mod slots;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use curvelink_proto::{Message, Peer};
 
 pub(crate) use self::ceiling::Ceiling;
+pub(crate) use self::handed::Handed;
 pub(crate) use self::incoming::Incoming;
 use self::outgoing::Accepted;
 pub(crate) use self::outgoing::{Drive, Order, Outgoing};
@@ -76,37 +78,6 @@ struct Pipe {
     origin: Origin,
     /// The link is gone and will not come back: the pipe ends when its messages are received.
     ending: bool,
-}
-
-/// A message on its way into a queue.
-#[derive(Debug)]
-pub(crate) enum Handed<'a> {
-    /// Others get it too.
-    Copy(&'a Message),
-    /// Taken, once there is room.
-    Whole(&'a mut Message),
-}
-
-impl AsRef<Message> for Handed<'_> {
-    fn as_ref(&self) -> &Message {
-        match self {
-            Self::Copy(message) => message,
-            Self::Whole(message) => message,
-        }
-    }
-}
-
-impl Handed<'_> {
-    fn octets(&self) -> usize {
-        self.as_ref().octets()
-    }
-
-    fn take(self) -> Message {
-        match self {
-            Self::Copy(message) => message.clone(),
-            Self::Whole(message) => std::mem::take(message),
-        }
-    }
 }
 
 /// Messages and octets that make room in a queue.
