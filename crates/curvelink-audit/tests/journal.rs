@@ -111,6 +111,39 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[test]
+fn what_a_journal_writes_about_itself_can_be_told_as_it_is_written() {
+    let place = Place::new();
+    let mut settings = settings();
+    settings.epoch_entries = 2;
+    let journal = place.open(settings).unwrap();
+    let first = journal.take_notices();
+    assert_eq!(first.len(), 1, "the key of this run");
+    assert!(journal.take_notices().is_empty(), "each once");
+    for _ in 0..200 {
+        append(&journal, 1);
+        journal.seal().unwrap();
+    }
+    let newest = journal.take_notices();
+    assert_eq!(newest.len(), 64);
+    journal.close().unwrap();
+    let reader = place.reader();
+    let entries = reader.entries(0..u64::MAX).map(|entry| entry.unwrap());
+    let written: Vec<Vec<u8>> = entries.map(|entry| entry.octets.to_vec()).collect();
+    let written: Vec<&[u8]> = written.iter().map(|entry| &entry[..]).collect();
+    let position = |record: &Record| {
+        let json = record.to_json().unwrap();
+        written.iter().position(|entry| *entry == json.as_bytes())
+    };
+    assert!(first.iter().all(|record| position(record) == Some(1)));
+    let positions: Vec<_> = newest
+        .iter()
+        .map(|record| position(record).unwrap())
+        .collect();
+    assert!(positions.is_sorted());
+    assert!(positions[63] + 3 > written.len(), "of many the newest");
+}
+
+#[test]
 fn another_anchor_verifies_nothing() {
     let (place, other) = (Place::new(), Place::new());
     place.fill(3);

@@ -18,8 +18,8 @@ use super::notice::{Notice, Stamp};
 use super::settings::{Durability, JournalSettings};
 use super::tiles::{DiskTiles, Edge};
 use super::wal::{self, Wal};
-use crate::Clock;
 use crate::witness::cosignatures;
+use crate::{Clock, Record};
 
 /// Unsealed entries may take so many octets: what seals fail for so long that more came is not
 /// written.
@@ -53,6 +53,8 @@ pub(crate) struct Log {
     pub(super) is_broken: bool,
     /// What stood in the way of what was due last.
     pub(super) problem: Option<String>,
+    /// What was written of the journal itself and nobody has been told.
+    pub(super) notices: Vec<Record>,
     /// Held as long as the journal is.
     pub(super) _lock: File,
 }
@@ -90,8 +92,10 @@ impl Log {
 
     /// Writes an entry of the journal's own, which is never encrypted.
     pub(crate) fn note(&mut self, notice: Notice) -> Result<u64, AppendError> {
-        let entry = self.stamp.notice(notice, self.clock.wall());
-        self.write_leaves(&[Cow::Owned(entry)])
+        let record = self.stamp.notice(notice, self.clock.wall());
+        let index = self.write_leaves(&[Cow::Owned(self.stamp.entry(record.clone()))])?;
+        self.notices.push(record);
+        Ok(index)
     }
 
     fn encrypt<'a>(&mut self, entries: &'a [Vec<u8>]) -> Result<Vec<Cow<'a, [u8]>>, AppendError> {

@@ -48,6 +48,9 @@ use crate::{Clock, Record, SystemClock};
 /// Octets of entries that may wait for the writer.
 const MAX_QUEUE: usize = 16 << 20;
 
+/// Entries about the journal itself that wait for whoever tells others of them.
+const MAX_NOTICES: usize = 64;
+
 /// An open journal: the one writer of its folder.
 ///
 /// Entries are written by a thread of its own, in groups: while one group goes to the disk, the
@@ -118,10 +121,14 @@ impl Journal {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, JournalError> {
         let (on_failure, queue) = (settings.on_failure, settings.queue);
-        let log = Log::open(folder, key_file, settings, clock)?;
+        let mut log = Log::open(folder, key_file, settings, clock)?;
         let stamp = log.stamp.clone();
         let shared = Arc::new(Shared::default());
-        shared.lock().status = Status::of(&log);
+        {
+            let mut queue = shared.lock();
+            queue.status = Status::of(&log);
+            queue.take_notices(&mut log);
+        }
         let name = "curvelink-journal".to_owned();
         let ours = Arc::clone(&shared);
         let thread = thread::Builder::new()
@@ -197,6 +204,13 @@ impl Journal {
     #[must_use]
     pub fn checkpoints(&self) -> Checkpoints {
         Checkpoints::new(Arc::clone(&self.shared))
+    }
+
+    /// What the journal has written about itself (CL3004) since it was opened, or since this was
+    /// asked last: for whoever tells others of it. The newest 64 of them.
+    #[must_use]
+    pub fn take_notices(&self) -> Vec<Record> {
+        self.shared.lock().notices.drain(..).collect()
     }
 
     /// Writes what was appended before and signs a checkpoint of it; blocks until that is done.
@@ -319,6 +333,17 @@ struct Queue {
     is_closed: bool,
     status: Status,
     watch: Watch,
+    /// What nobody has taken, the oldest first.
+    notices: VecDeque<Record>,
+}
+
+impl Queue {
+    fn take_notices(&mut self, log: &mut Log) {
+        self.notices.extend(log.notices.drain(..));
+        while self.notices.len() > MAX_NOTICES {
+            self.notices.pop_front();
+        }
+    }
 }
 
 /// Runs on the journal's thread.
@@ -346,7 +371,7 @@ impl Shared {
 
     /// Tells how the journal does: before whoever caused that has an answer, so that nobody who
     /// asks then is told of the past.
-    fn publish(&self, log: &Log, unwritten: Option<AppendError>) {
+    fn publish(&self, log: &mut Log, unwritten: Option<AppendError>) {
         let unwritten = unwritten.map(|error| error.to_string());
         let watchers = {
             let mut queue = self.lock();
@@ -357,6 +382,7 @@ impl Shared {
             };
             let is_newer = status.checkpoint != queue.status.checkpoint;
             queue.status = status;
+            queue.take_notices(log);
             is_newer.then(|| queue.watch.advance())
         };
         // After the lock.
@@ -401,13 +427,13 @@ fn run(shared: &Shared, mut log: Log) {
     while let Some(jobs) = shared.take(longest) {
         let unwritten = work(shared, &mut log, jobs);
         log.tick();
-        shared.publish(&log, unwritten);
+        shared.publish(&mut log, unwritten);
         longest = log.idle_time();
     }
     // Where it fails, the write-ahead file still has what was acknowledged.
     if log.sealed < log.size() {
         let _ = log.seal();
-        shared.publish(&log, None);
+        shared.publish(&mut log, None);
     }
 }
 

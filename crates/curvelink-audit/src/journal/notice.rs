@@ -113,7 +113,8 @@ impl Stamp {
         let overhead = if is_encrypted { OVERHEAD } else { 0 };
         Self {
             origin,
-            next: Arc::default(),
+            // 0 is the number of what is no entry.
+            next: Arc::new(AtomicU64::new(1)),
             longest: Record::MAX - overhead,
         }
     }
@@ -139,8 +140,9 @@ impl Stamp {
         json.unwrap_or_default().into_bytes()
     }
 
-    pub(crate) fn notice(&self, notice: Notice, now: SystemTime) -> Vec<u8> {
-        self.entry(Record::from(&notice.event(now)))
+    /// What the journal writes about itself, to be written as it is.
+    pub(crate) fn notice(&self, notice: Notice, now: SystemTime) -> Record {
+        self.on(Record::from(&notice.event(now)))
     }
 }
 
@@ -168,8 +170,8 @@ mod tests {
             Notice::Lost { lost: 4 },
             Notice::DataKey { key },
         ] {
-            let entry = stamp.notice(notice.clone(), UNIX_EPOCH);
-            assert_eq!(Notice::read(&entry), Some(notice));
+            let record = stamp.notice(notice.clone(), UNIX_EPOCH);
+            assert_eq!(Notice::read(&stamp.entry(record)), Some(notice));
         }
     }
 

@@ -152,6 +152,7 @@ impl Log {
                 epoch_size: size,
             },
             is_broken: false,
+            notices: Vec::new(),
             problem: None,
             _lock: lock,
         }

@@ -2,9 +2,10 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use curvelink::{Context, EventId, SecurityEvent, SecurityEvents};
-use curvelink_audit::{Checkpoints, Journal, Origin, Record};
+use curvelink_audit::{AppendError, Checkpoints, Journal, Origin, Receipt, Record};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -30,12 +31,15 @@ impl Keeper {
         }
         let (stop, stopped) = oneshot::channel();
         let keeping = Keeping {
+            context: context.clone(),
             events: context.events(),
             checkpoints: journal
                 .filter(|_| sinks.is_some())
                 .map(|it| it.checkpoints()),
             journal: journal.cloned(),
             sinks,
+            receipt: None,
+            is_failing: false,
             origin: here(),
             told: 0,
         };
@@ -53,11 +57,16 @@ impl Keeper {
 }
 
 struct Keeping {
+    context: Context,
     events: SecurityEvents,
     journal: Option<Arc<Journal>>,
     sinks: Option<Sinks>,
     /// Those of the journal, where there are sinks for them.
     checkpoints: Option<Checkpoints>,
+    /// Of one of the entries that are being written.
+    receipt: Option<Receipt>,
+    /// The last one was not written, and that was told.
+    is_failing: bool,
     origin: Origin,
     /// Records that no journal has numbered.
     told: u64,
@@ -74,6 +83,7 @@ impl Keeping {
                     None => break,
                 },
                 note = next(&mut self.checkpoints) => self.tell_checkpoint(note),
+                written = outcome(&mut self.receipt) => self.judge(written),
                 _ = &mut stop => break,
             }
         }
@@ -96,21 +106,40 @@ impl Keeping {
             sinks.tell(&record);
         }
         if let Some(journal) = &self.journal {
-            // How the journal does is its own to tell; a flood does not wait for it.
-            drop(journal.append(record));
+            // A flood does not wait for the disk; of many that wait, one tells of it.
+            let receipt = journal.append(record);
+            self.receipt.get_or_insert(receipt);
+        }
+    }
+
+    /// Tells once, until it goes on, that the journal does not take entries: how many those were is
+    /// its own to tell.
+    fn judge(&mut self, written: Result<u64, AppendError>) {
+        self.receipt = None;
+        let Err(error) = written else {
+            self.is_failing = false;
+            return;
+        };
+        if !std::mem::replace(&mut self.is_failing, true) {
+            let mut event = SecurityEvent::new(EventId::NotSaved, SystemTime::now());
+            event.detail("error", format!("the audit journal: {error}"));
+            self.context.record(event);
         }
     }
 
     fn tell_checkpoint(&mut self, note: Option<String>) {
-        match (note, &self.sinks) {
-            (Some(note), Some(sinks)) => sinks.tell_checkpoint(&note),
-            _ => self.checkpoints = None,
-        }
+        let (Some(note), Some(sinks)) = (note, &self.sinks) else {
+            self.checkpoints = None;
+            return;
+        };
+        let notices = self.journal.iter().flat_map(|it| it.take_notices());
+        notices.for_each(|notice| sinks.tell(&notice));
+        sinks.tell_checkpoint(&note);
     }
 
     async fn end(mut self) -> anyhow::Result<()> {
         let mut sealed = Ok(());
-        if let Some(journal) = self.journal.take() {
+        if let Some(journal) = self.journal.clone() {
             sealed = spawn_blocking(move || journal.seal()).await?;
         }
         if sealed.is_ok() && self.checkpoints.is_some() {
@@ -129,6 +158,14 @@ impl Keeping {
 async fn next(checkpoints: &mut Option<Checkpoints>) -> Option<String> {
     match checkpoints {
         Some(checkpoints) => checkpoints.next().await,
+        None => pending().await,
+    }
+}
+
+/// Waits for ever where nothing is being written.
+async fn outcome(receipt: &mut Option<Receipt>) -> Result<u64, AppendError> {
+    match receipt {
+        Some(receipt) => receipt.await,
         None => pending().await,
     }
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::time::timeout;
 
-use super::Sinks;
+use super::{LAST, Sinks};
 use crate::args::hub::InitArgs;
 use crate::audit::{Keeper, here};
 use crate::command::init;
@@ -171,6 +171,25 @@ async fn what_nobody_took_is_told_at_the_end() {
 }
 
 #[tokio::test]
+async fn a_sink_that_is_away_does_not_hold_up_the_end() {
+    let mut place = Place::new();
+    let server_key = KeyPair::generate(&mut OsEntropy).unwrap().public();
+    // A port that nobody listens at, and a socket that is not there.
+    let sinks = place.start(&format!(
+        "[[sink]]\nto = \"curve+tcp://127.0.0.1:1\"\nserver_key = \"{}\"\n\
+         [[sink]]\nto = \"unix:{}\"\n",
+        server_key.to_z85(),
+        place.path("away").display(),
+    ));
+    for _ in 0..2 {
+        place.told("away").await;
+    }
+    timeout(LAST / 2, sinks.close())
+        .await
+        .expect("it does not wait");
+}
+
+#[tokio::test]
 async fn two_sinks_that_are_away_do_not_keep_each_other_busy() {
     let mut place = Place::new();
     let sinks = place.start_unix(&["one", "other"]);
@@ -264,11 +283,38 @@ async fn checkpoints_are_told_as_long_as_the_hub_is_idle_and_the_journal_does_no
     let journal = std::sync::Arc::new(Journal::open(&folder, &key, settings).unwrap());
     let keeper = Keeper::start(&place.context, Some(&journal), Some(sinks)).unwrap();
     let size = journal.status().size.to_string();
+    assert_eq!(field(&socket, "action").await, "epoch", "of this run");
     for _ in 0..20 {
         assert_eq!(field(&socket, "size").await, size);
     }
     keeper.close().await.unwrap();
     assert_eq!(journal.status().size.to_string(), size);
+}
+
+#[tokio::test]
+async fn that_the_journal_takes_nothing_is_told_once() {
+    let mut place = Place::new();
+    let socket = place.listen("log");
+    let sinks = place.start_unix(&["log"]);
+    let mut settings = JournalSettings::default();
+    settings.queue = 0;
+    let (folder, key) = (place.path("audit"), place.path("epoch.key"));
+    Journal::create(&folder, &key, "host/full", settings.clone()).unwrap();
+    let journal = std::sync::Arc::new(Journal::open(&folder, &key, settings).unwrap());
+    let keeper = Keeper::start(&place.context, Some(&journal), Some(sinks)).unwrap();
+    let reload = || SecurityEvent::new(EventId::Reload, SystemTime::now());
+    place.context.record(reload());
+    while field(&socket, "name").await != "state-not-saved" {}
+    place.context.record(reload());
+    while field(&socket, "name").await != "config-reload" {}
+    keeper.close().await.unwrap();
+    let told = std::iter::from_fn(|| place.told.try_recv());
+    let told: Vec<EventId> = told.map(|event| event.id).collect();
+    assert_eq!(
+        told,
+        [EventId::Reload, EventId::NotSaved, EventId::Reload],
+        "of itself it tells no more"
+    );
 }
 
 #[tokio::test]
