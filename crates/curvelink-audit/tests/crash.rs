@@ -13,7 +13,7 @@ use curvelink_audit::{
     AppendError, Durability, Journal, JournalError, JournalSettings, Record, Verdict, verify,
 };
 
-use common::{Place, append, record, settings};
+use common::{Place, Small, append, record, settings};
 
 /// Where the child of a test finds its journal; set for it alone.
 const CHILD: &str = "CURVELINK_AUDIT_CHILD";
@@ -258,45 +258,12 @@ fn more_than_may_wait_is_counted_and_the_count_is_written_first() {
     assert_eq!((report.verdict, report.lost), (Verdict::Sound, lost));
 }
 
-/// A file system of its own that holds so little; `None` where this test may not have one.
-struct Small(tempfile::TempDir);
-
-impl Small {
-    fn new(options: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(folder.path())
-            .stderr(Stdio::null())
-            .status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self(folder));
-        }
-        println!("SKIPPED: only root may mount a small file system");
-        None
-    }
-
-    fn remount(&self, options: &str) {
-        let status = Command::new("mount")
-            .args(["-o", options])
-            .arg(self.0.path())
-            .status();
-        assert!(status.unwrap().success(), "{options}");
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 fn a_full_disk_loses_nothing_acknowledged_and_the_rest_is_counted() {
     let Some(small) = Small::new("size=512k") else {
         return;
     };
-    let (audit, _) = common::paths(small.0.path());
+    let (audit, _) = common::paths(small.path());
     let outside = tempfile::tempdir().unwrap();
     let key = outside.path().join("epoch.key");
     let anchor = Journal::create(&audit, &key, common::ORIGIN, durable()).unwrap();
@@ -332,7 +299,7 @@ fn on_a_disk_that_may_only_be_read_nothing_is_opened_and_all_is_verified() {
     let Some(small) = Small::new("size=4m") else {
         return;
     };
-    let (audit, _) = common::paths(small.0.path());
+    let (audit, _) = common::paths(small.path());
     let outside = tempfile::tempdir().unwrap();
     let key = outside.path().join("epoch.key");
     let anchor = Journal::create(&audit, &key, common::ORIGIN, settings()).unwrap();

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -180,5 +181,43 @@ impl Clock for TestClock {
 
     fn wall(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.wall_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// A file system of its own that holds so little; `None` where this test may not have one.
+#[derive(Debug)]
+pub struct Small(TempDir);
+
+impl Small {
+    pub fn new(options: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(folder));
+        }
+        println!("SKIPPED: only root may mount a small file system");
+        None
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn remount(&self, options: &str) {
+        let status = Command::new("mount")
+            .args(["-o", options])
+            .arg(self.0.path())
+            .status();
+        assert!(status.expect("mount runs").success(), "{options}");
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
     }
 }
