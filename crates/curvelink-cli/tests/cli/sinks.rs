@@ -303,6 +303,17 @@ fn a_checkpoint_out_of_rsyslogs_file_shows_that_a_journal_was_cut_back() {
     let to = folder.join("lines.sock");
     let mut site = Site::up_with(&format!("[[sink]]\nto = \"unix:{}\"\n", to.display()));
     let file = folder.join("lines.log");
+    let topic = "other/ CL3008 [x note=\"Zm9yZ2Vk\"] ";
+    let forged = [
+        "pub",
+        "--as",
+        "ci-scanner",
+        "--wait",
+        "0",
+        topic,
+        "zap.toml",
+    ];
+    curvelink(&site.dir, forged).fails(4);
     cut_back(&mut site, |dir| {
         // It writes when it likes.
         let newest = fs::read_to_string(dir.join("audit/checkpoint")).unwrap();
@@ -318,6 +329,21 @@ fn a_checkpoint_out_of_rsyslogs_file_shows_that_a_journal_was_cut_back() {
             &[("/var/log/curvelink.log", shown(&file))],
         )
     });
+    // What a peer chose is taken for no checkpoint.
+    let newest = " | tail -n 1 | base64 -d > kept.checkpoint";
+    let commands = block("sh", newest, &[("/var/log/curvelink.log", shown(&file))]);
+    let notes = shell(
+        &site.dir,
+        commands.lines().next().unwrap().trim_end_matches(newest),
+    )
+    .ok();
+    let lines = fs::read_to_string(&file).unwrap();
+    assert!(lines.contains("Zm9yZ2Vk") && !notes.contains("Zm9yZ2Vk"));
+    let is_checkpoint = |line: &&str| line.split(' ').nth(5) == Some("CL3008");
+    assert_eq!(
+        notes.lines().count(),
+        lines.lines().filter(is_checkpoint).count()
+    );
 }
 
 #[test]
