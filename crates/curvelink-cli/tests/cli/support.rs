@@ -135,9 +135,14 @@ pub(crate) struct Background {
 impl Background {
     /// Starts the program in `dir`; standard error goes to the file `name.err` there.
     pub(crate) fn start(dir: &Path, name: &str, args: impl Words) -> Self {
+        let mut command = Command::new(PROGRAM);
+        Self::of(dir, name, command.args(args.words()))
+    }
+
+    /// Starts another program in the same way.
+    pub(crate) fn of(dir: &Path, name: &str, command: &mut Command) -> Self {
         let errors = dir.join(format!("{name}.err"));
-        let mut child = Command::new(PROGRAM)
-            .args(args.words())
+        let mut child = command
             .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -302,8 +302,11 @@ fn a_journal_that_was_cut_back_is_refused_by_its_witnesses_and_told() {
     };
     until("refusal of a fork", is_told, || site.log());
     site.told(&["CL3010", "action=\"few\""]);
-    assert!(site.witnessed() == 0);
+    assert_eq!(site.witnessed(), 0);
     site.hub.terminate();
+    let told = curvelink(&site.dir, "audit show --type witness --json").ok();
+    let mut behind = told.lines().filter(|line| line.contains("\"behind\""));
+    assert!(behind.next().unwrap().contains("\"severity\":\"high\""));
     curvelink(&site.dir, with_seen.as_str()).fails(2);
     fs::remove_file(site.dir.join("audit/checkpoint.witnessed")).unwrap();
     let line = curvelink(&site.dir, inside).fails(2);
@@ -372,6 +375,55 @@ fn what_is_no_request_is_answered_so_and_harms_nobody() {
     assert_eq!(run.code, 4, "{run:?}");
     site.publish();
     site.all_witnessed();
+}
+
+/// Has the server key of a witness, and signs with none of its keys.
+const LIAR: &str = r#"
+import base64, os, sys, zmq, zmq.auth
+folder, answer = sys.argv[1:]
+name, key_id, _ = open(f"{folder}/cosigner.vkey").read().split("+", 2)
+liar = zmq.Context.instance().socket(zmq.REP)
+liar.curve_publickey, liar.curve_secretkey = zmq.auth.load_certificate(f"{folder}/keys/witness.key_secret")
+liar.curve_server = True
+print("ready", f"tcp://127.0.0.1:{liar.bind_to_random_port('tcp://127.0.0.1')}", flush=True)
+signature = base64.b64encode(bytes.fromhex(key_id) + bytes(8) + os.urandom(64)).decode()
+while True:
+    size = liar.recv_multipart()[0].split(b"\n\n")[1].split(b"\n")[1].decode()
+    liar.send_string(answer.replace("SIZE", size).replace("LINE", f"\u2014 {name} {signature}"))
+"#;
+
+#[test]
+fn a_witness_is_not_believed_what_it_cannot_have_signed() {
+    let Ok(python) = python::environment() else {
+        return;
+    };
+    for answer in [
+        "cosigned SIZE 1\nLINE\n",
+        "cosigned SIZE 1\n",
+        "cosigned\n",
+        "elsewhere 0 0\n",
+        "fine\n",
+        "",
+    ] {
+        let (root, dir) = site();
+        let witness = Witness::up(root.path(), "one", "hub");
+        let mut command = Command::new(&python);
+        command.args(["-c", LIAR, witness.dir.to_str().unwrap(), answer]);
+        let mut liar = Background::of(root.path(), "liar", &mut command);
+        let endpoint = liar.line().replace("ready ", "");
+        let table = witness.table.replace(&witness.endpoint(), endpoint.trim());
+        let witness = Witness { table, ..witness };
+        settings(&dir, "", std::slice::from_ref(&witness));
+        let hub = start(&dir);
+        let log = || fs::read_to_string(dir.join("up.err")).unwrap();
+        let words = ["CL3010", "\"refused\"", "no-answer-of-a-witness"];
+        let is_told = || log().lines().any(|line| has(line, &words));
+        until(answer, is_told, log);
+        let shown = curvelink(&dir, "show --json").json();
+        assert_eq!(shown["witnessed"]["size"], 0, "{shown}");
+        assert!(!dir.join("audit/checkpoint.witnessed").exists());
+        drop((hub, liar));
+    }
 }
 
 #[test]
