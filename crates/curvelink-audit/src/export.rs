@@ -67,6 +67,7 @@ impl JournalReader {
         archive.add("state.json", &state.to_json().about("state.json")?)?;
         archive.add("checkpoint", checkpoint.as_bytes())?;
         archive.add("checkpoints.log", &log)?;
+        archive.witnessed(from)?;
         archive.keys()?;
         archive.hashes(from)?;
         archive.entries(from..size, progress)?;
@@ -105,6 +106,22 @@ struct Archive<'a> {
 impl Archive<'_> {
     fn add(&mut self, name: &str, octets: &[u8]) -> Result<(), JournalError> {
         self.tar.add(name, octets).about("archive")
+    }
+
+    /// What witnesses signed, if it is of entries that are here.
+    fn witnessed(&mut self, from: u64) -> Result<(), JournalError> {
+        let layout = &self.reader.layout;
+        let path = layout.witnessed();
+        let name = layout.relative(&path);
+        let octets = files::if_there(files::read_bounded(&path, MAX_KEY_FILE)).about(&name)?;
+        let Some(text) = octets.and_then(|octets| String::from_utf8(octets).ok()) else {
+            return Ok(());
+        };
+        let size = parse(&text).map_or(0, |it| it.head.size);
+        if from < size && size <= self.size {
+            self.add(&name.to_string_lossy(), text.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// Public keys and certificates of the epochs up to the checkpoint, and the wrapped data keys.

@@ -181,6 +181,74 @@ fn a_witness_signs_what_goes_on_from_what_it_saw_and_nothing_else() {
     witness.cosign(&again, now).unwrap();
 }
 
+/// Requests that are not what a journal sent: some octets of one changed, removed or repeated.
+#[test]
+fn a_request_that_was_altered_gets_a_signature_for_nothing_else() {
+    let place = Place::new();
+    (0..2).for_each(|_| place.fill(20));
+    let folder = tempfile::tempdir().unwrap();
+    let anchor = place.anchor.parse().unwrap();
+    let mut witness = witness(folder.path());
+    witness.watch(&anchor).unwrap();
+    let first = place.reader().witness_request(0, 0).unwrap();
+    witness.cosign(&first, UNIX_EPOCH).unwrap();
+    let state = folder.path().join("witness.json");
+    let known = fs::read(&state).unwrap();
+    (0..2).for_each(|_| place.fill(20));
+    let (size, epoch) = witness.known(ORIGIN).unwrap();
+    let request = place.reader().witness_request(size, epoch).unwrap();
+    let frames: Vec<_> = request
+        .to_frames()
+        .into_iter()
+        .map(String::into_bytes)
+        .collect();
+    assert!(frames.len() > 1 && !request.proof.is_empty());
+
+    let seed = u64::from(std::process::id());
+    println!("seed {seed}");
+    let mut random = seed | 1;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % below as u64) as usize
+    };
+    let mut parsed = 0;
+    for _ in 0..5_000 {
+        let mut altered = frames.clone();
+        for _ in 0..=next(2) {
+            let frame = next(altered.len());
+            let octets = &mut altered[frame];
+            let (at, to) = (next(octets.len().max(1)), next(octets.len() + 1));
+            match next(5) {
+                0 => octets.truncate(at),
+                1 => drop(octets.drain(at.min(to)..at.max(to))),
+                2 => octets.extend_from_within(at.min(to)..at.max(to)),
+                3 => altered.swap(frame, 0),
+                _ => octets
+                    .iter_mut()
+                    .skip(at)
+                    .take(1)
+                    .for_each(|it| *it = next(256) as u8),
+            }
+        }
+        let altered: Vec<_> = altered.iter().map(Vec::as_slice).collect();
+        let Ok(read) = WitnessRequest::from_frames(&altered) else {
+            continue;
+        };
+        parsed += 1;
+        assert_eq!(sent(&read), read);
+        if witness.cosign(&read, UNIX_EPOCH).is_ok() {
+            assert_eq!(read.checkpoint.text(), request.checkpoint.text());
+            drop(witness);
+            fs::write(&state, &known).unwrap();
+            witness = self::witness(folder.path());
+        }
+    }
+    assert!(parsed > 25, "some are still requests: {parsed}");
+    witness.cosign(&request, UNIX_EPOCH).unwrap();
+}
+
 #[test]
 fn a_witness_that_was_away_for_hundreds_of_keys_catches_up() {
     // In memory, where there is such a folder: each change of keys waits for the disk many times.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use curvelink::PublicKey;
-use curvelink_tlog::VerifyingCosignerKey;
+use curvelink_tlog::{MAX_SIGNATURES, VerifyingCosignerKey};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -46,6 +46,13 @@ impl AuditConfig {
             return Err(format!(
                 "min_witnesses is {min}, and there are {count} [[audit.witness]]: name more, or \
                  ask for less"
+            ));
+        }
+        if count >= MAX_SIGNATURES {
+            return Err(format!(
+                "there are {count} [[audit.witness]], and a checkpoint has room for {} signatures \
+                 of witnesses",
+                MAX_SIGNATURES - 1
             ));
         }
         if count > 0 && min == 0 {
@@ -152,6 +159,10 @@ mod tests {
             (one.clone() + &one, "the same"),
             (one.clone() + &witness(1, "w.example/2"), "the same"),
             (one.clone() + &witness(2, "w.example/1"), "the same"),
+            (
+                (1..=64).map(|it| witness(it, &format!("w/{it}"))).collect(),
+                "has room for 63",
+            ),
             (one.replace("endpoint", "endpiont"), "endpiont"),
             (
                 one.replace("server_key = \"", "server_key = \"x"),
