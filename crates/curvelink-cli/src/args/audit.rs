@@ -86,6 +86,16 @@ pub(crate) struct SelectionArgs {
     /// The same as `--as json`
     #[arg(long, conflicts_with = "form")]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+}
+
+/// Who reads.
+#[derive(Args)]
+pub(crate) struct ReadingArgs {
+    /// A recipient's secret key: read the entries that are encrypted for it
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
 }
 
 #[derive(Args)]
@@ -163,6 +173,8 @@ pub(crate) struct AuditExportArgs {
     /// With an archive: a tlog-proof for each entry
     #[arg(long)]
     pub(crate) proofs: bool,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

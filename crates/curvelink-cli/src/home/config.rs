@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use curvelink::CurveBackend;
-use curvelink_audit::{self as audit, JournalSettings};
+use curvelink::{CurveBackend, PublicKey};
+use curvelink_audit::{self as audit, JournalSettings, Recipient};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -67,6 +67,9 @@ pub(crate) struct AuditConfig {
     pub(crate) journal: bool,
     durability: Durability,
     on_failure: OnFailure,
+    /// Who alone reads the entries, if they are encrypted: public CURVE keys, in Z85 or hex.
+    #[serde(deserialize_with = "recipients")]
+    recipients: Vec<Recipient>,
     /// Who watches the journal.
     pub(crate) witness: Vec<WitnessConfig>,
     /// How many of them must sign; all where it is left out.
@@ -81,11 +84,31 @@ impl Default for AuditConfig {
             journal: true,
             durability: Durability::Interval,
             on_failure: OnFailure::Refuse,
+            recipients: Vec::new(),
             witness: Vec::new(),
             min_witnesses: None,
             witness_within: WITHIN,
         }
     }
+}
+
+/// An empty list would read as if somebody were meant.
+fn recipients<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Recipient>, D::Error> {
+    let mut recipients = Vec::new();
+    for key in Vec::<String>::deserialize(deserializer)? {
+        let key = PublicKey::from_z85(&key).or_else(|_| PublicKey::from_hex(&key));
+        let recipient = Recipient::new(*key.map_err(D::Error::custom)?.as_octets());
+        if recipients.contains(&recipient) {
+            return Err(D::Error::custom("recipients names a key twice"));
+        }
+        recipients.push(recipient);
+    }
+    if recipients.is_empty() {
+        return Err(D::Error::custom(
+            "recipients = [] encrypts nothing: leave it out",
+        ));
+    }
+    Ok(recipients)
 }
 
 /// When an event counts as recorded.
@@ -120,6 +143,7 @@ impl AuditConfig {
             OnFailure::Refuse => audit::OnFailure::Refuse,
             OnFailure::Continue => audit::OnFailure::Continue,
         };
+        settings.recipients.clone_from(&self.recipients);
         settings.cosigners = self.witness.iter().map(|it| it.key.clone()).collect();
         settings.min_witnesses = self.min_witnesses();
         settings

@@ -7,7 +7,7 @@ use curvelink_tests::golang;
 use curvelink_tests::guide::blocks;
 use curvelink_tlog::{TlogProof, VerifyingNoteKey, leaf_hash};
 
-use crate::support::{Background, Site, curvelink, shell};
+use crate::support::{self, Background, Site, curvelink, shell};
 
 /// A hub that took one message, refused another, and has stopped.
 fn stopped() -> Site {
@@ -145,6 +145,58 @@ fn a_key_that_others_can_read_or_replace_seals_nothing() {
     fs::rename(&elsewhere, &key).unwrap();
     let line = curvelink(&site.dir, "audit prune --before 256").fails(1);
     assert!(line.contains("multiple of 256"), "{line}");
+}
+
+#[test]
+fn an_encrypted_journal_is_verified_by_all_and_read_by_its_recipients() {
+    let (root, dir) = support::site();
+    for name in ["auditor.key", "other.key"] {
+        curvelink(&dir, format!("key gen --out {name}")).ok();
+    }
+    let auditor = curvelink(&dir, "key pub auditor.key").ok();
+    let settings = fs::read_to_string(dir.join("curvelink.toml")).unwrap();
+    for (recipients, cause) in [
+        ("[]", "encrypts nothing"),
+        ("[\"abc\"]", "line"),
+        (
+            &format!("[{:?}, {:?}]", auditor.trim(), auditor.trim()),
+            "twice",
+        ),
+    ] {
+        let table = format!("{settings}\n[audit]\nrecipients = {recipients}\n");
+        fs::write(dir.join("curvelink.toml"), table).unwrap();
+        let line = curvelink(&dir, "audit show").fails(1);
+        assert!(line.contains(cause), "{line}");
+    }
+    let table = format!("{settings}\n[audit]\nrecipients = [{:?}]\n", auditor.trim());
+    fs::write(dir.join("curvelink.toml"), table).unwrap();
+    let mut site = Site::up_in(root, dir.clone());
+    curvelink(&dir, "pub --as ci-scanner --wait 0 other/x zap.toml").fails(4);
+    site.hub.terminate();
+
+    curvelink(&dir, "audit verify --anchor audit.vkey").ok();
+    for reading in ["", " --key other.key"] {
+        let shown = curvelink(&dir, format!("audit show{reading}")).ok();
+        assert!(shown.contains("octets that only their recipients read"));
+        assert!(!shown.contains("other/x"), "{shown}");
+        let line = curvelink(&dir, format!("audit export --as json --out all{reading}")).fails(1);
+        assert!(line.contains("recipients alone"), "{line}");
+    }
+    let shown = curvelink(&dir, "audit show --key auditor.key").ok();
+    assert!(shown.contains("topic=other/x") && !shown.contains("only their recipients"));
+    let line = curvelink(&dir, "audit show --key auditor.key.pub").fails(1);
+    assert!(!line.contains('\n'), "{line}");
+    curvelink(&dir, "audit export --as ocsf --out all --key auditor.key").ok();
+    assert!(
+        fs::read_to_string(dir.join("all"))
+            .unwrap()
+            .contains("other/x")
+    );
+    for file in files(&dir.join("audit")) {
+        let octets = fs::read(&file).unwrap();
+        let is_clear = octets.windows(7).any(|it| it == b"other/x");
+        assert!(!is_clear, "{}", file.display());
+    }
 }
 
 #[test]

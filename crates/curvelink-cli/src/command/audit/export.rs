@@ -6,10 +6,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use curvelink_audit::format::Format;
-use curvelink_audit::{JournalError, JournalReader, Progress};
+use curvelink_audit::{Entries, JournalError, JournalReader, Progress};
 use tempfile::NamedTempFile;
 
-use super::{record, told};
+use super::{entries, record, told};
 use crate::args::audit::AuditExportArgs;
 use crate::audit::interruptible;
 use crate::exit::usage;
@@ -20,6 +20,7 @@ const STEP: u64 = 256;
 
 pub(super) async fn run(args: AuditExportArgs, dir: Option<&Path>) -> anyhow::Result<()> {
     let reader = args.journal.open(dir)?;
+    let key = args.reading.key()?;
     let out = args.out.clone();
     let range = interruptible("exporting", move |progress| {
         // It appears under its name when it is whole; what was there before stays until then.
@@ -29,7 +30,12 @@ pub(super) async fn run(args: AuditExportArgs, dir: Option<&Path>) -> anyhow::Re
         let mut writer = BufWriter::new(file);
         let range = args.from..args.to;
         let written = match args.form.format() {
-            Some(format) => lines(&reader, range, format, &mut writer, progress)?,
+            Some(format) => {
+                let range = kept(&reader, range)?;
+                let entries = entries(&reader, range.clone(), key.as_ref());
+                lines(entries, &range, format, &mut writer, progress)?;
+                range
+            }
             None => {
                 let exported = reader.export(range, args.proofs, &mut writer, progress);
                 exported.map_err(told)?.range
@@ -51,20 +57,25 @@ pub(super) async fn run(args: AuditExportArgs, dir: Option<&Path>) -> anyhow::Re
     Ok(())
 }
 
-fn lines(
-    reader: &JournalReader,
-    range: Range<u64>,
-    format: Format,
-    out: &mut dyn Write,
-    progress: &mut dyn Progress,
-) -> anyhow::Result<Range<u64>> {
+/// The part of a range that the journal has.
+fn kept(reader: &JournalReader, range: Range<u64>) -> anyhow::Result<Range<u64>> {
     let kept = reader.range();
     let range = range.start.max(kept.start)..range.end.min(kept.end);
     if range.is_empty() {
         return Err(told(JournalError::Range));
     }
+    Ok(range)
+}
+
+fn lines(
+    entries: Entries<'_>,
+    range: &Range<u64>,
+    format: Format,
+    out: &mut dyn Write,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<()> {
     let total = range.end - range.start;
-    for entry in reader.entries(range.clone()) {
+    for entry in entries {
         let entry = entry.map_err(told)?;
         let done = entry.index - range.start;
         if done.is_multiple_of(STEP) && !progress.tell(done, total) {
@@ -72,11 +83,11 @@ fn lines(
         }
         let record = record(&entry.octets).with_context(|| {
             format!(
-                "entry {} can be read by its recipients alone: export an archive",
+                "entry {} can be read by its recipients alone: give --key, or export an archive",
                 entry.index
             )
         })?;
         out.write_all(&format.entry(&record))?;
     }
-    Ok(range)
+    Ok(())
 }

@@ -8,17 +8,20 @@ mod verify;
 
 use std::fs::File;
 use std::io::Read as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use curvelink_audit::{JournalReader, Record};
+use curvelink_audit::{Entries, JournalReader, RecipientKey, Record};
 use curvelink_tlog::Note;
 
-use crate::args::audit::{AuditCommand, JournalArgs};
+use crate::args::audit::{AuditCommand, JournalArgs, ReadingArgs};
 use crate::audit::{Place, interruptible, told};
 use crate::exit::{Exit, failure, usage};
 use crate::home::Home;
+use crate::key::{Bare, Key};
 use crate::output;
+use crate::source::Source;
 
 /// No checkpoint and no key is longer.
 const MAX_SMALL_FILE: u64 = 64 * 1024;
@@ -80,6 +83,29 @@ pub(super) fn text_or_file(given: &str) -> anyhow::Result<String> {
         Ok(given.to_owned())
     } else {
         small_text(path)
+    }
+}
+
+impl ReadingArgs {
+    /// The key that was named.
+    fn key(&self) -> anyhow::Result<Option<RecipientKey>> {
+        let Some(key) = &self.key else {
+            return Ok(None);
+        };
+        let pair = Key::load(&Source::parse(key)?, Bare::Secret)?.into_curve()?;
+        Ok(Some(RecipientKey::new(pair.secret().expose_octets())))
+    }
+}
+
+/// The entries, in clear as far as there is a key for them.
+fn entries<'a>(
+    reader: &'a JournalReader,
+    range: Range<u64>,
+    key: Option<&'a RecipientKey>,
+) -> Entries<'a> {
+    match key {
+        Some(key) => reader.entries_for(range, key),
+        None => reader.entries(range),
     }
 }
 

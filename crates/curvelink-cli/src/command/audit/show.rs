@@ -1,13 +1,12 @@
 //! `curvelink audit show`, `curvelink audit tail`
 
 use std::io::{self, Write as _};
-use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use curvelink_audit::{Entry, JournalReader, Record, Time};
+use curvelink_audit::{Entries, Entry, JournalReader, Record, Time};
 
-use super::{folder, record, told};
+use super::{entries, folder, record, told};
 use crate::args::audit::{AuditShowArgs, AuditTailArgs, EntryForm, SelectionArgs};
 
 /// How often a journal is looked at for more.
@@ -16,11 +15,14 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) fn run(args: &AuditShowArgs, dir: Option<&Path>) -> anyhow::Result<()> {
     let reader = args.journal.open(dir)?;
     let since = args.since.map(ago);
-    print(&reader, args.from..args.to, &args.selection, since)
+    let key = args.selection.reading.key()?;
+    let entries = entries(&reader, args.from..args.to, key.as_ref());
+    print(entries, &args.selection, since)
 }
 
 /// Prints what is sealed from now on.
 pub(super) async fn tail(args: &AuditTailArgs, dir: Option<&Path>) -> anyhow::Result<()> {
+    let key = args.selection.reading.key()?;
     let folder = folder(args.journal.folder.as_deref(), dir)?;
     let mut next = JournalReader::open(&folder).map_err(told)?.range().end;
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
@@ -32,15 +34,15 @@ pub(super) async fn tail(args: &AuditTailArgs, dir: Option<&Path>) -> anyhow::Re
         let reader = JournalReader::open(&folder).map_err(told)?;
         let end = reader.range().end;
         if end > next {
-            print(&reader, next..end, &args.selection, None)?;
+            let entries = entries(&reader, next..end, key.as_ref());
+            print(entries, &args.selection, None)?;
             next = end;
         }
     }
 }
 
 fn print(
-    reader: &JournalReader,
-    range: Range<u64>,
+    entries: Entries<'_>,
     selection: &SelectionArgs,
     since: Option<Time>,
 ) -> anyhow::Result<()> {
@@ -50,7 +52,7 @@ fn print(
         selection.form
     };
     let mut out = io::BufWriter::new(io::stdout().lock());
-    for entry in reader.entries(range) {
+    for entry in entries {
         let entry = entry.map_err(told)?;
         let record = record(&entry.octets);
         if !is_wanted(record.as_ref(), selection, since) {
