@@ -293,11 +293,18 @@ mod tests {
             let queue = std::sync::Arc::clone(&queue);
             async move { [queue.next().await, queue.next().await] }
         });
+        let ending = tokio::spawn({
+            let queue = std::sync::Arc::clone(&queue);
+            async move { queue.closed().await }
+        });
         tokio::task::yield_now().await;
         queue.push(event(1));
         tokio::task::yield_now().await;
         queue.close();
         let got = waiting.await.unwrap();
         assert_eq!(got, [Some(Next::Line(event(1))), None]);
+        let longest = std::time::Duration::from_secs(60);
+        let ended = tokio::time::timeout(longest, ending).await;
+        ended.expect("it is woken").unwrap();
     }
 }

@@ -12,6 +12,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream, UnixDatagram};
 use tokio::time::timeout;
 
+use super::queue::{LineKind, Told};
 use super::{LAST, Sinks};
 use crate::args::hub::InitArgs;
 use crate::audit::{Keeper, here};
@@ -214,9 +215,18 @@ async fn that_a_forwarder_has_gone_is_seen_before_a_line_is_lost_to_it() {
     let (mut stream, _) = soon(forwarder.accept()).await.unwrap();
     assert_eq!(part(&counted(&mut stream).await, "sequence"), "2");
     place.told("back").await;
+    drop(stream);
+    let (mut stream, _) = soon(forwarder.accept()).await.unwrap();
+    sinks.tell(&record(3));
+    assert_eq!(part(&counted(&mut stream).await, "sequence"), "3");
     sinks.close().await;
     let rest = soon(stream.read(&mut [0; 1])).await.unwrap();
     assert_eq!(rest, 0, "the end, and no other line");
+    // A second time within a minute is told with all others of it.
+    place.context.shutdown().await;
+    let told = std::iter::from_fn(|| place.told.try_recv());
+    let told: Vec<_> = told.map(|event| (event.action, event.count)).collect();
+    assert_eq!(told, [(Some("away"), 1), (Some("back"), 1)]);
 }
 
 /// The next line of an octet-counted stream.
@@ -230,6 +240,7 @@ async fn counted(stream: &mut TcpStream) -> String {
     }
     let mut line = vec![0; length];
     soon(stream.read_exact(&mut line)).await.unwrap();
+    assert_ne!(line.last(), Some(&b'\n'), "its length says where it ends");
     String::from_utf8(line).unwrap()
 }
 
@@ -270,6 +281,15 @@ async fn two_sinks_that_are_away_do_not_keep_each_other_busy() {
         sinks.tell(&Record::from(&lost));
     }
     assert_eq!(place.lost().await, 0, "and no more");
+    // Nor does what is told in the place of lost events count as one.
+    let record = record(0);
+    let lost = Told {
+        count: 5,
+        first: record.first(),
+        last: record.last(),
+    };
+    let line = sinks.sinks[0].missing(lost);
+    assert_eq!((line.kind, line.told), (LineKind::Notice, lost));
 }
 
 #[tokio::test]
@@ -326,6 +346,7 @@ async fn every_line_reaches_a_collector_over_curve_before_the_end() {
     for number in 1..=MOST {
         let message = soon(collector.recv()).await.unwrap();
         assert_eq!(message.len(), 1, "one frame is one record");
+        assert_eq!(message.frame(0).unwrap().last(), Some(&b'}'));
         let event: serde_json::Value = serde_json::from_slice(message.frame(0).unwrap()).unwrap();
         assert_eq!(event["metadata"]["sequence"], number);
     }
