@@ -4,14 +4,16 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{small_text, told};
+use super::{note, told};
 use crate::args::audit::AuditDiffArgs;
 use crate::output;
 
 pub(super) fn run(args: &AuditDiffArgs, dir: Option<&Path>) -> anyhow::Result<()> {
     let reader = args.journal.open(dir)?;
-    let [old, new] = [&args.old, &args.new].map(|path| small_text(path));
-    let diff = reader.diff(&old?, &new?).map_err(told)?;
+    let [old, new] = [&args.old, &args.new].map(|path| note(path));
+    let diff = reader
+        .diff(&old?.to_string(), &new?.to_string())
+        .map_err(told)?;
     let (old, new) = (diff.old.head, diff.new.head);
     let proof: Vec<String> = diff.proof.iter().map(ToString::to_string).collect();
     let shown = json!({

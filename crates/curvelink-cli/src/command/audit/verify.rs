@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
-use curvelink_audit::{ONLY_A_WITNESS, Outcome, Report, Time, Verdict, VerifyOptions, verify};
+use curvelink_audit::{
+    ONLY_A_WITNESS, Outcome, Report, Rule, Time, Verdict, VerifyOptions, verify,
+};
 use curvelink_tlog::VerifyingCosignerKey;
 use serde_json::{Value, json};
 
@@ -90,7 +92,14 @@ const fn exit(verdict: Verdict) -> Exit {
 pub(super) fn complaint(report: &Report) -> String {
     let what = report.problem().map(|(_, damage)| damage.to_string());
     let what = what.unwrap_or_else(|| "the journal is not what was signed".to_owned());
-    format!("{what}: keep the folder as it is, and compare it with a copy")
+    // A running hub has written what it signs within a second: no reason for alarm.
+    let do_what = if report.tail > 0 && report.problem().is_some_and(|it| it.0 == Rule::Growth) {
+        "while a hub writes it, say --allow-tail; otherwise keep the folder as it is, and compare it \
+         with a copy"
+    } else {
+        "keep the folder as it is, and compare it with a copy"
+    };
+    format!("{what}: {do_what}")
 }
 
 fn text(report: &Report) -> String {
