@@ -56,3 +56,38 @@ impl<'a> About<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_statement_can_say_is_refused_before_there_is_one() {
+        const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let about = About::new("text/plain");
+        assert!(about.check().is_ok());
+        assert!(
+            about
+                .traceparent(TRACE)
+                .in_reply_to([7; 32])
+                .check()
+                .is_ok()
+        );
+        for content_type in ["", "text/pl\u{e4}in", "a\tb", &"a".repeat(256)] {
+            let refused = About::new(content_type).check();
+            assert!(
+                matches!(refused, Err(SignError::ContentType)),
+                "{content_type}"
+            );
+        }
+        for trace in [
+            "",
+            "01",
+            &TRACE.to_uppercase(),
+            &TRACE.replace("00-0", "01-0"),
+        ] {
+            let refused = about.traceparent(trace).check();
+            assert!(matches!(refused, Err(SignError::Traceparent)), "{trace}");
+        }
+    }
+}

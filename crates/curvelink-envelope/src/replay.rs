@@ -252,6 +252,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_flag_says_how_many_are_missing() {
+        for (flag, code, missing) in [
+            (Flag::Reordered { recovered: 1 }, "reordered", 0),
+            (Flag::Gap { missing: 3 }, "gap", 3),
+            (Flag::JoinedLate { missed: 2 }, "joined-late", 2),
+        ] {
+            assert_eq!((flag.code(), flag.missing()), (code, missing));
+        }
+    }
+
+    #[test]
     fn numbers_in_order_raise_no_flag() {
         let mut state = ReplayState::default();
         for (seq, topic, tseq) in [(0, "a", 0), (1, "b", 0), (2, "a", 1), (3, "b", 1)] {

@@ -90,6 +90,21 @@ fn a_single_message_is_a_batch_of_one() {
 }
 
 #[test]
+fn large_messages_do_not_wait_for_each_other() {
+    let site = Site::up_with(BATCH);
+    let sub = "sub --as siem findings/ --save inbox --count 3";
+    let mut sub = Background::start(&site.dir, "sub", sub);
+    let lines = format!("{}\n", "x".repeat(600 << 10)).repeat(3);
+    curvelink_with(&site.dir, PUBLISH, &lines).ok();
+    assert_eq!(sub.wait(), 0);
+    let keys = files(&site.dir).into_iter();
+    let logs: HashSet<String> = keys
+        .map(|file| export(&site.dir, &file)[2].clone())
+        .collect();
+    assert_eq!(logs.len(), 3, "two of them are more than a batch holds");
+}
+
+#[test]
 fn go_accepts_the_exported_proof_and_rejects_an_altered_one() {
     let Ok(program) = golang::tlog() else { return };
     let site = saved(5, BATCH);

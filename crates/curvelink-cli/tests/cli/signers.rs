@@ -124,6 +124,12 @@ fn a_signature_too_many_is_none_and_one_on_what_was_altered_is_not_given() {
         let line = cosign(&site, args).fails(code);
         assert!(line.contains(cause), "{line}");
     }
+    let mut forged = before.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    fs::write(site.dir.join("m.cle"), forged).unwrap();
+    let line = cosign(&site, "--as bob m.cle").fails(2);
+    assert!(line.contains("altered or forged"), "{line}");
+    fs::write(site.dir.join("m.cle"), &before).unwrap();
     fs::write(site.dir.join("m.json"), "{\"host\":\"all\"}").unwrap();
     let line = cosign(&site, "--as bob m.cle").fails(2);
     assert!(line.contains("digest mismatch"), "{line}");

@@ -228,6 +228,7 @@ fn a_second_signer_adds_to_a_batch_and_counts_for_a_rule() {
     message[2] = Trailer::countersign(&message, &key(2)).expect("signs");
     let verified = verifier.verify_at_rest(&message).expect("passes");
     assert_eq!(verified.key, key(1).verifying_key().id());
+    assert_eq!(verified.cosigners, ["other"]);
     let signature = message[2].len() - 64 - {
         let trailer = Trailer::parse(&message[2]).expect("well formed");
         export::tlog_proof(&trailer).expect("a batch").len() + 4

@@ -399,6 +399,21 @@ fn a_topic_under_a_rule_needs_as_many_of_its_signers() {
 }
 
 #[test]
+fn who_signed_beside_the_signer_is_named_once_each() {
+    let names = |others: &[u8]| {
+        let message = countersigned(&good(), others);
+        let verified = verifier().verify_at_rest(&message).expect("passes");
+        assert_eq!(verified.key, key(1).verifying_key().id());
+        verified.cosigners
+    };
+    assert_eq!(names(&[]), [""; 0]);
+    // A second key of the signer is nobody else.
+    assert_eq!(names(&[2]), [""; 0]);
+    assert_eq!(names(&[3]), ["other"]);
+    assert_eq!(names(&[2, 3]), ["other"]);
+}
+
+#[test]
 fn the_rule_with_the_longest_prefix_decides_and_its_names_alone_count() {
     let rules = vec![
         Quorum::new("", 2, ["scanner", "other"]),
