@@ -74,8 +74,9 @@ impl SignPolicy {
             .unwrap_or_default()
     }
 
-    /// Whether a receiver delivers a message of `topic` only when it is verified. Where not, a
-    /// last frame that looks like a trailer is a frame like any other.
+    /// Whether a receiver delivers a message of `topic` only when it is verified: signed by itself or
+    /// by the batch, since either proves the same. Where not, a last frame that looks like a trailer
+    /// is a frame like any other.
     pub fn requires_signature(&self, topic: &[u8]) -> bool {
         self.mode(topic) != SignMode::None
     }

@@ -15,8 +15,8 @@ use crate::key::{Bare, Key};
 use crate::source::Source;
 use crate::{output, secret_file};
 
-/// Adds a signature to a saved message. What it says and who has signed it is checked first:
-/// nobody puts their name to what does not hold.
+/// Adds a signature to a saved message. What comes of it is checked before it is written: nobody
+/// puts their name to what does not hold.
 pub(crate) fn run(args: &CosignArgs, dir: Option<&Path>) -> anyhow::Result<()> {
     let home = match args.sign_key {
         Some(_) => None,
@@ -25,7 +25,6 @@ pub(crate) fn run(args: &CosignArgs, dir: Option<&Path>) -> anyhow::Result<()> {
     let path = &args.file;
     let name = || path.display().to_string();
     let mut frames = file::load(path).with_context(name).or_exit(Exit::Damaged)?;
-    Kept::of(path, &frames, home.as_ref())?;
     let key = key(args, home.as_ref(), &frames)?;
     let trailer = Trailer::countersign(&frames, &key)
         .with_context(name)

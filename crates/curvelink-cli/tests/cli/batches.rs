@@ -24,7 +24,7 @@ fn numbered(count: usize) -> String {
 /// A hub, and as many messages of one run in `inbox`.
 fn saved(count: usize, settings: &str) -> Site {
     let site = Site::up_with(settings);
-    let args = format!("sub --as siem findings/ --save inbox --count {count}");
+    let args = format!("sub --as siem findings/ --save inbox --count {count} --timeout 60");
     let mut sub = Background::start(&site.dir, "sub", args);
     let sent = curvelink_with(&site.dir, PUBLISH, &numbered(count)).ok();
     assert_eq!(sent.lines().count(), count);
@@ -92,7 +92,7 @@ fn a_single_message_is_a_batch_of_one() {
 #[test]
 fn large_messages_do_not_wait_for_each_other() {
     let site = Site::up_with(BATCH);
-    let sub = "sub --as siem findings/ --save inbox --count 3";
+    let sub = "sub --as siem findings/ --save inbox --count 3 --timeout 60";
     let mut sub = Background::start(&site.dir, "sub", sub);
     let lines = format!("{}\n", "x".repeat(600 << 10)).repeat(3);
     curvelink_with(&site.dir, PUBLISH, &lines).ok();

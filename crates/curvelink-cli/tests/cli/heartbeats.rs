@@ -31,7 +31,7 @@ fn wait_for_passed_on(site: &Site, count: u64) {
 #[test]
 fn heartbeats_pass_the_hub_and_are_shown_as_no_message() {
     let site = Site::up();
-    let args = "sub --as siem findings/ --json --count 2";
+    let args = "sub --as siem findings/ --json --count 2 --timeout 60";
     let mut sub = Background::start(&site.dir, "sub", args);
     let publish = "pub --as ci-scanner findings/x zap.toml --heartbeat 0.1 --json";
     let mut publisher = Background::start(&site.dir, "pub", publish);
@@ -73,7 +73,7 @@ fn what_was_lost_at_the_end_is_told_by_a_heartbeat() {
             assert!(line.starts_with("sent to 0 subscribers"), "{line}");
         }
 
-        let sub = "sub ipc://p t --count 1 --signer ci=s.pem --audience here";
+        let sub = "sub ipc://p t --count 1 --timeout 60 --signer ci=s.pem --audience here";
         let inbox = if saves { "--save inbox" } else { "" };
         let mut sub = Background::start(&dir, "sub", format!("{sub} {form} {inbox}"));
         if saves {

@@ -66,7 +66,11 @@ fn send(site: &Site, name: &str, file: &str) -> Run {
 #[test]
 fn two_persons_sign_one_message_and_the_first_of_them_sends_it() {
     let site = people();
-    let mut sub = Background::start(&site.dir, "sub", "sub --as siem restart/ --json --count 1");
+    let mut sub = Background::start(
+        &site.dir,
+        "sub",
+        "sub --as siem restart/ --json --count 1 --timeout 60",
+    );
     let said = sign(&site, "m.cle");
     assert!(said.contains("signed by alice SHA256:"), "{said}");
     assert!(

@@ -12,9 +12,9 @@ const OPEN: &str = "[[envelope.topic]]\nprefix = \"findings/open/\"\nsign = \"no
 #[test]
 fn a_topic_that_is_not_signed_passes_beside_those_that_are() {
     let site = Site::up_with(OPEN);
-    let sub = "sub --as siem findings/ --json --count 2";
+    let sub = "sub --as siem findings/ --json --count 2 --timeout 60";
     let mut sub = Background::start(&site.dir, "sub", sub);
-    let save = "sub --as siem findings/ --save inbox --count 2";
+    let save = "sub --as siem findings/ --save inbox --count 2 --timeout 60";
     let mut saves = Background::start(&site.dir, "saves", save);
     let publish = |topic: &str| {
         curvelink_with(
@@ -108,7 +108,11 @@ fn reload_puts_new_rules_in_force_and_keeps_the_old_where_the_new_are_wrong() {
 fn a_trace_is_signed_with_the_message_and_a_wrong_one_is_refused() {
     const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let site = Site::up();
-    let mut sub = Background::start(&site.dir, "sub", "sub --as siem findings/ --json --count 3");
+    let mut sub = Background::start(
+        &site.dir,
+        "sub",
+        "sub --as siem findings/ --json --count 3 --timeout 60",
+    );
     let publish = |environment: &str, more: &[&str]| {
         let args = ["pub", "--as", "ci-scanner", "findings/x", "zap.toml"];
         let output = Command::new(PROGRAM)
