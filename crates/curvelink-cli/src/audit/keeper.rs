@@ -169,3 +169,34 @@ async fn outcome(receipt: &mut Option<Receipt>) -> Result<u64, AppendError> {
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn that_entries_are_not_taken_is_told_once_each_time() {
+        let context = Context::new().unwrap();
+        let mut told = context.events();
+        let mut keeping = Keeping {
+            context: context.clone(),
+            events: context.events(),
+            journal: None,
+            sinks: None,
+            checkpoints: None,
+            receipt: None,
+            is_failing: false,
+            origin: here(),
+            told: 0,
+        };
+        let busy = Err(AppendError::Busy);
+        for written in [busy, busy, Ok(1), Ok(2), busy, busy] {
+            keeping.judge(written);
+        }
+        context.shutdown().await;
+        let told = std::iter::from_fn(|| told.try_recv());
+        let told: Vec<_> = told.map(|event| (event.id, event.count)).collect();
+        // The second is told with all others of that minute.
+        assert_eq!(told, [(EventId::NotSaved, 1), (EventId::NotSaved, 1)]);
+    }
+}
