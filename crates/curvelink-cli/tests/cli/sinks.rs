@@ -1,6 +1,6 @@
 //! The hub's events and checkpoints in collectors that we did not write.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -93,6 +93,75 @@ fn has_stopped(records: &[Value], input: &str) -> bool {
 
 const INPUTS: [&str; 3] = ["imuxsock", "imptcp", "imczmq"];
 
+/// Somebody is let in and heard, somebody is denied, refused, and cut.
+fn let_everything_happen(dir: &Path) {
+    let mut sub = Background::start(dir, "sub", "sub --as siem findings/");
+    curvelink(dir, "pub --as ci-scanner findings/x zap.toml").ok();
+    sub.line();
+    curvelink(dir, "pub --as ci-scanner --wait 0 other/x zap.toml").fails(4);
+    curvelink(dir, "key gen --out stranger").ok();
+    curvelink(dir, "pub --key stranger findings/x zap.toml").fails(4);
+    // The subscriber's key is another from now on: its link is cut.
+    let key = curvelink(dir, "key gen --out other").ok();
+    let policy = fs::read_to_string(dir.join("zap.toml")).unwrap();
+    let old = curvelink(dir, "key pub keys/siem.key_secret").ok();
+    let old = old.trim();
+    assert!(policy.contains(old), "{policy}");
+    fs::write(dir.join("zap.toml"), policy.replace(old, key.trim())).unwrap();
+    curvelink(dir, "reload").ok();
+    assert_ne!(sub.wait(), 0);
+}
+
+/// Id, level and some fields of what happened.
+type Happened = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+const HAPPENED: &[Happened] = &[
+    (
+        "CL1001",
+        "6",
+        &[("identity", "ci-scanner"), ("mechanism", "CURVE")],
+    ),
+    (
+        "CL1002",
+        "4",
+        &[
+            ("reason", "unknown-key"),
+            ("by", "us"),
+            ("network", "127.0.0.0/24"),
+        ],
+    ),
+    (
+        "CL1004",
+        "4",
+        &[("identity", "siem"), ("reason", "revoked")],
+    ),
+    (
+        "CL1020",
+        "4",
+        &[("identity", "ci-scanner"), ("topic", "other/x")],
+    ),
+    ("CL2002", "6", &[("topic", "findings/x")]),
+    ("CL3002", "5", &[("action", "applied")]),
+    ("CL3004", "6", &[("action", "epoch")]),
+];
+
+fn assert_happened(records: &[&Value]) {
+    for (id, level, fields) in HAPPENED {
+        let found = records.iter().find(|it| {
+            let has = |(name, value): &(&str, &str)| element(it)[*name] == *value;
+            it["msgid"] == *id && fields.iter().all(has)
+        });
+        let found = found.unwrap_or_else(|| panic!("{id}: {records:?}"));
+        assert_eq!(found["syslogseverity"], *level, "{id}");
+        assert_eq!(found["syslogfacility"], "10", "{id}");
+        assert_eq!(found["app-name"], "curvelink", "{id}");
+    }
+}
+
 #[test]
 fn rsyslog_gets_every_event_over_each_way_as_the_journal_has_it() {
     let (root, dir) = site();
@@ -113,75 +182,22 @@ fn rsyslog_gets_every_event_over_each_way_as_the_journal_has_it() {
     );
     add_settings(&dir, &settings);
     let mut site = Site::up_in(root, dir);
-    let mut sub = Background::start(&site.dir, "sub", "sub --as siem findings/");
-    curvelink(&site.dir, "pub --as ci-scanner findings/x zap.toml").ok();
-    sub.line();
-    curvelink(&site.dir, "pub --as ci-scanner --wait 0 other/x zap.toml").fails(4);
-    curvelink(&site.dir, "key gen --out stranger").ok();
-    curvelink(&site.dir, "pub --key stranger findings/x zap.toml").fails(4);
-    // The subscriber's key is another from now on: its link is cut.
-    let key = curvelink(&site.dir, "key gen --out other").ok();
-    let policy = fs::read_to_string(site.dir.join("zap.toml")).unwrap();
-    let old = curvelink(&site.dir, "key pub keys/siem.key_secret").ok();
-    let old = old.trim();
-    assert!(policy.contains(old), "{policy}");
-    fs::write(site.dir.join("zap.toml"), policy.replace(old, key.trim())).unwrap();
-    curvelink(&site.dir, "reload").ok();
-    assert_ne!(sub.wait(), 0);
+    let_everything_happen(&site.dir);
     site.hub.terminate();
 
     let all = rsyslog.wait(|all| INPUTS.iter().all(|input| has_stopped(all, input)));
-    let by_input: BTreeMap<&str, Vec<&Value>> = INPUTS
-        .iter()
-        .map(|input| (*input, events(all, input)))
-        .collect();
-    let ids = |input: &str| -> Vec<&str> {
-        let records = by_input[input].iter();
-        records.map(|it| it["msgid"].as_str().unwrap()).collect()
+    let [unix, tcp, curve] = INPUTS.map(|input| events(all, input));
+    let ids = |records: &[&Value]| -> Vec<String> {
+        records.iter().map(|it| it["msgid"].to_string()).collect()
     };
-    assert_eq!(ids("imuxsock"), ids("imptcp"));
+    assert_eq!(ids(&unix), ids(&tcp));
     // This way takes a handshake, of which the others are told nothing.
-    assert_eq!(ids("imuxsock"), ids("imczmq"));
-    for (id, fields) in [
-        (
-            "CL1001",
-            &[("identity", "ci-scanner"), ("mechanism", "CURVE")][..],
-        ),
-        (
-            "CL1002",
-            &[
-                ("reason", "unknown-key"),
-                ("by", "us"),
-                ("network", "127.0.0.0/24"),
-            ],
-        ),
-        ("CL1004", &[("identity", "siem"), ("reason", "revoked")]),
-        (
-            "CL1020",
-            &[("identity", "ci-scanner"), ("topic", "other/x")],
-        ),
-        ("CL2002", &[("topic", "findings/x")]),
-        ("CL3002", &[("action", "applied")]),
-    ] {
-        let found = by_input["imptcp"].iter().find(|it| {
-            let has = |(name, value): &(&str, &str)| element(it)[*name] == *value;
-            it["msgid"] == id && fields.iter().all(has)
-        });
-        let found = found.unwrap_or_else(|| panic!("{id}: {all:?}"));
-        let level = if matches!(id, "CL1002" | "CL1004" | "CL1020") {
-            "4"
-        } else {
-            "6"
-        };
-        let level = if id == "CL3002" { "5" } else { level };
-        assert_eq!(found["syslogseverity"], level, "{id}");
-        assert_eq!(found["syslogfacility"], "10", "{id}");
-        assert_eq!(found["app-name"], "curvelink", "{id}");
-    }
+    assert_eq!(ids(&unix), ids(&curve));
+    assert_happened(&tcp);
     curvelink(&site.dir, "audit export --as syslog --out written").ok();
     let written = fs::read_to_string(site.dir.join("written")).unwrap();
     let written: BTreeSet<&str> = written.lines().collect();
-    for record in by_input.values().flatten() {
+    for record in unix.iter().chain(&tcp).chain(&curve) {
         let line = record["rawmsg"].as_str().unwrap();
         assert!(written.contains(line), "{line}");
     }
