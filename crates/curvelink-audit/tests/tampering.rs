@@ -141,6 +141,10 @@ impl Thief {
     /// Writes the log anew with these entries, and a checkpoint by the stolen key after the notes
     /// that are kept.
     fn reseal(&self, entries: &[Vec<u8>], kept: &[String]) {
+        self.reseal_by(&self.signer(), entries, kept);
+    }
+
+    fn reseal_by(&self, signer: &NoteSigner, entries: &[Vec<u8>], kept: &[String]) {
         let mut tree = MemoryTree::default();
         let mut bundle = Vec::new();
         entries.iter().for_each(|entry| tree.push(leaf_hash(entry)));
@@ -166,8 +170,7 @@ impl Thief {
             root: root(size),
         };
         let text = Checkpoint::new(ORIGIN, head).unwrap().to_string();
-        let note = self
-            .signer()
+        let note = signer
             .sign(&format!("{text}time 1795305600000\n"))
             .unwrap()
             .to_string();
@@ -238,6 +241,49 @@ fn entries_rewritten_and_sealed_with_the_stolen_key_are_refused() {
             let report = copy.place.verify();
             assert_eq!(report.verdict, Verdict::Bad, "{index}");
         }
+    }
+}
+
+/// An entry that names a key as that of an epoch.
+fn naming(thief: &Thief, epoch: u64, key: &NoteSigner) -> Vec<u8> {
+    let mut notices = thief.entries.iter().rev();
+    let named = notices.find_map(|entry| {
+        let text = String::from_utf8(entry.clone()).unwrap();
+        let (before, rest) = text.split_once("\"epoch\":3,\"key\":\"")?;
+        let (_, after) = rest.split_once('"')?;
+        let key = key.verifying_key();
+        Some(format!(
+            "{before}\"epoch\":{epoch},\"key\":\"{key}\"{after}"
+        ))
+    });
+    named.unwrap().into_bytes()
+}
+
+#[test]
+fn a_key_that_the_one_before_did_not_sign_for_signs_nothing() {
+    let thief = Thief::new();
+    let own = NoteSigner::from_seed(ORIGIN, &[9; 32]).unwrap();
+    let mut entries = thief.entries.clone();
+    entries.push(naming(&thief, 4, &own));
+    let notes = thief.notes();
+    // Vouched for by itself alone, with and without something to say.
+    thief.reseal_by(&own, &entries, &notes);
+    assert_eq!(thief.place.verify().verdict, Verdict::Bad);
+    entries.push(thief.entries[5].clone());
+    thief.reseal_by(&own, &entries, &notes);
+    assert_eq!(thief.place.verify().verdict, Verdict::Bad);
+}
+
+#[test]
+fn epochs_are_counted_without_a_gap() {
+    for (epoch, verdict) in [(3, Verdict::Bad), (4, Verdict::Sound), (5, Verdict::Bad)] {
+        let thief = Thief::new();
+        let own = NoteSigner::from_seed(ORIGIN, &[9; 32]).unwrap();
+        let mut entries = thief.entries.clone();
+        entries.push(naming(&thief, epoch, &own));
+        thief.reseal(&entries, &thief.notes());
+        let report = thief.place.verify();
+        assert_eq!(report.verdict, verdict, "{epoch}: {:?}", report.checks);
     }
 }
 
