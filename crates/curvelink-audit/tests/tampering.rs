@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use curvelink_audit::{Journal, JournalError, Rule, Verdict, VerifyOptions, verify};
 use curvelink_tlog::{
-    Checkpoint, MemoryTree, Note, NoteSigner, TreeHead, leaf_hash, root_of, tile,
+    Checkpoint, MemoryTree, Note, NoteSigner, TlogProof, TreeHead, leaf_hash, prove_inclusion,
+    root_of, tile,
 };
 
 use common::{ORIGIN, Place, append, record, settings};
@@ -145,11 +146,9 @@ impl Thief {
     }
 
     fn reseal_by(&self, signer: &NoteSigner, entries: &[Vec<u8>], kept: &[String]) {
-        let mut tree = MemoryTree::default();
+        let (_, note) = tree(signer, entries);
         let mut bundle = Vec::new();
-        entries.iter().for_each(|entry| tree.push(leaf_hash(entry)));
-        let root = |size| root_of(&tree, size).unwrap();
-        let size = entries.len() as u64;
+        let size = entries.len();
         assert!(size < 256);
         for entry in entries {
             tile::push_entry(&mut bundle, entry).unwrap();
@@ -165,15 +164,6 @@ impl Thief {
             fs::create_dir_all(&narrow).unwrap();
             fs::write(narrow.join(size.to_string()), octets).unwrap();
         }
-        let head = TreeHead {
-            size,
-            root: root(size),
-        };
-        let text = Checkpoint::new(ORIGIN, head).unwrap().to_string();
-        let note = signer
-            .sign(&format!("{text}time 1795305600000\n"))
-            .unwrap()
-            .to_string();
         self.write_notes(kept, &note);
     }
 
@@ -244,6 +234,17 @@ fn entries_rewritten_and_sealed_with_the_stolen_key_are_refused() {
     }
 }
 
+/// The tree of entries, and its checkpoint.
+fn tree(signer: &NoteSigner, entries: &[Vec<u8>]) -> (MemoryTree, String) {
+    let mut tree = MemoryTree::default();
+    entries.iter().for_each(|entry| tree.push(leaf_hash(entry)));
+    let size = entries.len() as u64;
+    let root = root_of(&tree, size).unwrap();
+    let text = Checkpoint::new(ORIGIN, TreeHead { size, root }).unwrap();
+    let note = signer.sign(&format!("{text}time 1795305600000\n"));
+    (tree, note.unwrap().to_string())
+}
+
 /// An entry that names a key as that of an epoch.
 fn naming(thief: &Thief, epoch: u64, key: &NoteSigner) -> Vec<u8> {
     let mut notices = thief.entries.iter().rev();
@@ -284,6 +285,35 @@ fn epochs_are_counted_without_a_gap() {
         thief.reseal(&entries, &thief.notes());
         let report = thief.place.verify();
         assert_eq!(report.verdict, verdict, "{epoch}: {:?}", report.checks);
+    }
+}
+
+#[test]
+fn a_certificate_is_of_the_last_checkpoint_of_its_key() {
+    for (later, verdict) in [(0, Verdict::Sound), (1, Verdict::Bad)] {
+        let thief = Thief::new();
+        let own = NoteSigner::from_seed(ORIGIN, &[9; 32]).unwrap();
+        let mut entries = thief.entries.clone();
+        let index = entries.len() as u64;
+        entries.push(naming(&thief, 4, &own));
+        thief.reseal(&entries, &thief.notes());
+        let extra = entries.last().cloned();
+        // The stolen key goes on where it should have ended, and certifies all the same.
+        entries.extend_from_slice(&thief.entries[5..5 + later]);
+        let (tree, checkpoint) = tree(&thief.signer(), &entries);
+        let hashes = prove_inclusion(&tree, index, entries.len() as u64).unwrap();
+        let proof = TlogProof {
+            extra,
+            index,
+            hashes,
+            checkpoint,
+        };
+        let keys = thief.place.file("keys");
+        fs::write(keys.join("epoch-000004.tlog-proof"), proof.to_string()).unwrap();
+        let vkey = format!("{}\n", own.verifying_key());
+        fs::write(keys.join("epoch-000004.vkey"), vkey).unwrap();
+        let report = thief.place.verify();
+        assert_eq!(report.verdict, verdict, "{later}: {:?}", report.checks);
     }
 }
 
