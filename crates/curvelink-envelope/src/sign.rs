@@ -150,8 +150,9 @@ impl Signer {
         Ok(Trailer::sign(statement, &self.key).to_octets())
     }
 
-    /// The heartbeats that are due, whole messages of a topic and a trailer: to be sent like any
-    /// other, so that who gets a topic gets them too, and notices that its last messages are lost.
+    /// The heartbeats that are due, whole messages of a topic, an empty body and a trailer: to be sent
+    /// like any other, so that who gets a topic gets them too, and notices that its last messages are
+    /// lost. Who knows nothing of them finds nothing in them.
     ///
     /// A heartbeat says the number of the topic's last message and has none of its own. None comes
     /// without [`Self::with_heartbeats`], and none for topics without a message in this epoch.
@@ -172,7 +173,7 @@ impl Signer {
     }
 
     fn heartbeat(&mut self, topic: String, now: Timestamp) -> Option<Vec<Vec<u8>>> {
-        let frames = digests(&[&topic]);
+        let frames = digests(&[topic.as_bytes(), b""]);
         let key = *frames.first()?;
         let tseq = self
             .progress
@@ -202,7 +203,7 @@ impl Signer {
             .filter(|octets| octets.len() <= MAX_STATEMENT)?;
         self.next_seq += 1;
         let trailer = Trailer::sign(octets, &self.key).to_octets();
-        Some(vec![topic.into_bytes(), trailer])
+        Some(vec![topic.into_bytes(), Vec::new(), trailer])
     }
 
     /// Whether a message of `frames` can be stated at all.

@@ -53,7 +53,7 @@ pub struct Statement {
     /// The trace that the message is part of (W3C Trace Context, version 00).
     pub traceparent: Option<String>,
     /// Whether this is no message but a word on how far the topic has come: `tseq` is the number
-    /// of its last message, and the only frame is the topic.
+    /// of its last message, and the frames are the topic and an empty body.
     pub heartbeat: bool,
     /// SHA-256 of each frame, the topic first.
     pub frames: Vec<[u8; 32]>,
@@ -139,12 +139,17 @@ impl Statement {
             ),
             (
                 "heartbeat",
-                !self.heartbeat || self.frames.len() == 1 && self.prev.is_none(),
+                !self.heartbeat || self.has_an_empty_body() && self.prev.is_none(),
             ),
             ("subject", !self.frames.is_empty()),
         ]
         .into_iter()
         .find_map(|(field, holds)| (!holds).then_some(field))
+    }
+
+    fn has_an_empty_body(&self) -> bool {
+        let body: [u8; 32] = Sha256::digest(b"").into();
+        self.frames.len() == 2 && self.frames.get(1) == Some(&body)
     }
 }
 

@@ -280,9 +280,9 @@ poller.register(old, zmq.POLLIN)
 poller.register(sys.stdin.fileno(), zmq.POLLIN)
 seen = {}
 def take(feed):
-    topic, *body, _ = feed.recv_multipart()
+    topic, body, _ = feed.recv_multipart()
     if not body: return # a heartbeat
-    number = int(body[0])
+    number = int(body)
     seen.setdefault(feed, set()).add(number)
     print(number, 'new' if feed is new else 'old', flush=True)
 while True:

@@ -127,13 +127,14 @@ fn a_heartbeat_tells_the_last_number_of_each_topic_of_the_epoch_when_it_is_due()
     assert_eq!(signer.heartbeats(at(1_004)).len(), 0);
     let told = |signer: &mut Signer, now| {
         let beats = signer.heartbeats(at(now)).into_iter().map(|message| {
-            let [topic, trailer] = message.as_slice() else {
-                panic!("a topic and a trailer")
+            let [topic, body, trailer] = message.as_slice() else {
+                panic!("a topic, a body and a trailer")
             };
+            assert!(body.is_empty());
             let trailer = Trailer::parse(trailer).expect("well formed");
             let statement = trailer.statement().expect("sound");
             assert_eq!(statement.topic.as_bytes(), topic);
-            assert_eq!(statement.frames, digests(&[topic]));
+            assert_eq!(statement.frames, digests(&[topic, body]));
             (
                 statement.topic,
                 statement.seq,

@@ -148,11 +148,22 @@ fn an_answer_a_trace_and_a_heartbeat_come_back() {
     let beat = Statement {
         heartbeat: true,
         prev: None,
-        frames: digests(&["findings/sast/bandit"]),
+        frames: digests(&["findings/sast/bandit", ""]),
         ..statement()
     };
     let octets = beat.to_octets().expect("writes");
-    assert_eq!(Statement::parse(&octets), Ok(beat));
+    assert_eq!(Statement::parse(&octets), Ok(beat.clone()));
+    for frames in [
+        digests(&["findings/sast/bandit"]),
+        digests(&["findings/sast/bandit", "x"]),
+        digests(&["findings/sast/bandit", "", ""]),
+    ] {
+        let other = Statement {
+            frames,
+            ..beat.clone()
+        };
+        assert!(other.to_octets().is_err());
+    }
 }
 
 #[test]
