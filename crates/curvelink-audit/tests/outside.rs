@@ -250,6 +250,39 @@ fn a_request_that_was_altered_gets_a_signature_for_nothing_else() {
 }
 
 #[test]
+fn a_witness_goes_neither_back_nor_on_with_a_key_whose_time_is_over() {
+    let place = Place::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mut witness = witness(folder.path());
+    witness.watch(&place.anchor.parse().unwrap()).unwrap();
+    let journal = place.open(settings()).unwrap();
+    append(&journal, 5);
+    journal.seal().unwrap();
+    let early = place.reader().witness_request(0, 0).unwrap();
+    append(&journal, 5);
+    journal.seal().unwrap();
+    let stolen = common::stolen_key(&place);
+    let request = place.reader().witness_request(0, 0).unwrap();
+    witness.cosign(&request, UNIX_EPOCH).unwrap();
+    let (size, epoch) = witness.known(ORIGIN).unwrap();
+    journal.close().unwrap();
+
+    let mut back = early;
+    back.old = size;
+    let elsewhere = Err(WitnessError::Elsewhere { size, epoch });
+    assert_eq!(witness.cosign(&back, UNIX_EPOCH), elsewhere);
+
+    place.fill(5);
+    let mut request = place.reader().witness_request(size, epoch).unwrap();
+    let signed = stolen.sign(request.checkpoint.text()).unwrap();
+    let good = std::mem::replace(&mut request.checkpoint, signed);
+    let refused = witness.cosign(&request, UNIX_EPOCH);
+    assert_eq!(refused, Err(WitnessError::Signature));
+    request.checkpoint = good;
+    witness.cosign(&request, UNIX_EPOCH).unwrap();
+}
+
+#[test]
 fn a_witness_that_was_away_for_hundreds_of_keys_catches_up() {
     // In memory, where there is such a folder: each change of keys waits for the disk many times.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());

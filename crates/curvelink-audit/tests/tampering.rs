@@ -130,13 +130,7 @@ impl Thief {
     }
 
     fn signer(&self) -> NoteSigner {
-        use base64::Engine;
-        let text = fs::read_to_string(self.place.key()).unwrap();
-        let seed = text.lines().nth(3).unwrap();
-        let seed = base64::engine::general_purpose::STANDARD
-            .decode(seed)
-            .unwrap();
-        NoteSigner::from_seed(ORIGIN, &seed.try_into().unwrap()).unwrap()
+        common::stolen_key(&self.place)
     }
 
     /// Writes the log anew with these entries, and a checkpoint by the stolen key after the notes

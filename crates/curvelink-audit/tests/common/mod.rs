@@ -9,11 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use curvelink_audit::{
     Clock, Journal, JournalError, JournalReader, JournalSettings, Origin, Receipt, Record, Report,
     VerifyOptions, verify,
 };
 use curvelink_proto::{EventId, SecurityEvent};
+use curvelink_tlog::NoteSigner;
 use tempfile::TempDir;
 
 pub const ORIGIN: &str = "hub.example/audit";
@@ -107,6 +110,14 @@ impl Place {
         let anchor = self.anchor.clone();
         Self { folder, anchor }
     }
+}
+
+/// The key of the epoch, as a thief finds it.
+pub fn stolen_key(place: &Place) -> NoteSigner {
+    let text = fs::read_to_string(place.key()).expect("a key");
+    let seed = STANDARD.decode(text.lines().nth(3).expect("a seed"));
+    let seed = seed.expect("base64").try_into().expect("32 octets");
+    NoteSigner::from_seed(ORIGIN, &seed).expect("a key")
 }
 
 pub fn copy(from: &Path, to: &Path) {
