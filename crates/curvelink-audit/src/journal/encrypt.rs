@@ -325,6 +325,22 @@ mod tests {
         assert_eq!(ours.decrypt(9, &leaf), None, "the day was erased");
     }
 
+    /// Poly1305 commits to no key and no text: who has the data key could make a leaf that opens to
+    /// something else than was committed to.
+    #[test]
+    fn what_was_not_committed_to_is_not_read() {
+        let cipher = Cipher::generate(7).unwrap();
+        for (committed, is_read) in [(&b"{}"[..], true), (b"[]", false)] {
+            let commitment = commit(&[5; 32], committed);
+            let mut text = [&[5; 32][..], b"{}"].concat();
+            let aad = aad("o", 9, &commitment);
+            assert!(seal::encrypt(&cipher.key, &[1; 24], &aad, &mut text));
+            let leaf = [MAGIC, &cipher.id[..], &[1; 24], &commitment, &text].concat();
+            let read = cipher.decrypt("o", 9, &parse(&leaf).unwrap());
+            assert_eq!(read.is_some(), is_read);
+        }
+    }
+
     #[test]
     fn a_clock_that_jumps_back_changes_no_key() {
         let cipher = Cipher::generate(100).unwrap();

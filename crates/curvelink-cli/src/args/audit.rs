@@ -16,6 +16,9 @@ pub(crate) enum AuditCommand {
         /// The log's name, for ever: a host name and a path [default: this host and the folder]
         #[arg(long, value_name = "NAME")]
         origin: Option<String>,
+        /// Print a JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Verify a journal from its anchor on, and print what was checked
     Verify(AuditVerifyArgs),
@@ -34,6 +37,9 @@ pub(crate) enum AuditCommand {
         /// The first entry to keep: a multiple of 256
         #[arg(long, value_name = "INDEX")]
         before: u64,
+        /// Print a JSON object
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -137,6 +143,11 @@ pub(crate) struct AuditProveArgs {
     /// Write the entry's octets, which the proof is about, to this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) entry: Option<PathBuf>,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
 }
 
 #[derive(Args)]
@@ -173,6 +184,9 @@ pub(crate) struct AuditExportArgs {
     /// With an archive: a tlog-proof for each entry
     #[arg(long)]
     pub(crate) proofs: bool,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
 }

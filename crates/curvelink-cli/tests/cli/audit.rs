@@ -246,6 +246,41 @@ fn a_proof_and_an_archive_stand_for_themselves() {
     }
 }
 
+#[test]
+fn what_is_done_is_told_to_programs_too() {
+    let site = stopped();
+    let run = |line: &str| curvelink(&site.dir, format!("{line} --json")).json();
+    let verified = run("audit verify --anchor audit.vkey");
+    let size = verified["size"].as_u64().unwrap();
+    let written = run("audit export --as archive --out a.tar");
+    assert_eq!(
+        (&written["from"], &written["to"]),
+        (&0.into(), &size.into())
+    );
+    let shown = run("audit show --type CL2002");
+    let index = curvelink(&site.dir, "audit show --type CL2002").ok();
+    let index = index.split('\t').next().unwrap();
+    assert_eq!(shown["id"], "CL2002");
+    let proven = run(&format!("audit prove {index}"));
+    assert_eq!(proven["index"].to_string(), index);
+    let proof: TlogProof = proven["proof"].as_str().unwrap().parse().expect("a proof");
+    assert_eq!(proof.index.to_string(), index);
+    assert_eq!(run("audit prune --before 0")["first"], 0);
+    let diff = run("audit diff audit/checkpoint audit/checkpoint");
+    assert_eq!(diff["origin"], proven["origin"]);
+    fs::remove_dir_all(site.dir.join("audit")).unwrap();
+    for file in ["audit.vkey", "state/epoch.key"] {
+        fs::remove_file(site.dir.join(file)).unwrap();
+    }
+    let made = run("audit init --origin hub.example/again");
+    assert!(
+        made["anchor"]
+            .as_str()
+            .unwrap()
+            .starts_with("hub.example/again+")
+    );
+}
+
 /// The page's session, from the export to Go's verdict; and the same with an altered entry, and
 /// with the anchor of somebody else.
 #[test]

@@ -162,7 +162,9 @@ fn an_answer_a_trace_and_a_heartbeat_come_back() {
             frames,
             ..beat.clone()
         };
-        assert!(other.to_octets().is_err());
+        let octets = other.to_octets().expect("writes");
+        let field = "heartbeat";
+        assert_eq!(Statement::parse(&octets), Err(Malformed::Field { field }));
     }
 }
 

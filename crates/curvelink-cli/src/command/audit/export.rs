@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use curvelink_audit::format::Format;
 use curvelink_audit::{Entries, JournalError, JournalReader, Progress};
+use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::{entries, record, told};
@@ -49,12 +50,12 @@ pub(super) async fn run(args: AuditExportArgs, dir: Option<&Path>) -> anyhow::Re
         Ok(written)
     })
     .await?;
-    output::line(&format!(
-        "entries {} to {} written",
-        range.start,
-        range.end.saturating_sub(1)
-    ))?;
-    Ok(())
+    let out = args.out.display().to_string();
+    let written = json!({ "out": out, "from": range.start, "to": range.end });
+    Ok(output::either(args.json, &written, || {
+        let last = range.end.saturating_sub(1);
+        format!("entries {} to {last} written", range.start)
+    })?)
 }
 
 /// The part of a range that the journal has.

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use curvelink_audit::{Entries, JournalReader, RecipientKey, Record};
 use curvelink_tlog::Note;
+use serde_json::json;
 
 use crate::args::audit::{AuditCommand, JournalArgs, ReadingArgs};
 use crate::audit::{Place, interruptible, told};
@@ -28,38 +29,41 @@ const MAX_SMALL_FILE: u64 = 64 * 1024;
 
 pub(crate) async fn run(command: AuditCommand, dir: Option<&Path>) -> anyhow::Result<()> {
     match command {
-        AuditCommand::Init { origin } => init(origin.as_deref(), dir),
+        AuditCommand::Init { origin, json } => init(origin.as_deref(), json, dir),
         AuditCommand::Verify(args) => verify::run(args, dir).await,
         AuditCommand::Show(args) => show::run(&args, dir),
         AuditCommand::Tail(args) => show::tail(&args, dir).await,
         AuditCommand::Prove(args) => prove::run(&args, dir),
         AuditCommand::Diff(args) => diff::run(&args, dir),
         AuditCommand::Export(args) => export::run(args, dir).await,
-        AuditCommand::Prune { before } => prune(before, dir).await,
+        AuditCommand::Prune { before, json } => prune(before, json, dir).await,
     }
 }
 
-fn init(origin: Option<&str>, dir: Option<&Path>) -> anyhow::Result<()> {
+fn init(origin: Option<&str>, as_json: bool, dir: Option<&Path>) -> anyhow::Result<()> {
     let home = Home::find(dir)?;
     let place = Place::of(&home);
     let anchor = place.create(&home, origin)?;
-    output::line(&anchor)?;
+    let folder = place.journal.display().to_string();
+    let made = json!({ "anchor": &anchor, "journal": &folder });
+    output::either(as_json, &made, || anchor)?;
     output::note(&format!(
-        "the journal is {}; keep this line elsewhere: every verification begins with it",
-        place.journal.display()
+        "the journal is {folder}; keep this line elsewhere: every verification begins with it"
     ));
     Ok(())
 }
 
-async fn prune(before: u64, dir: Option<&Path>) -> anyhow::Result<()> {
+async fn prune(before: u64, as_json: bool, dir: Option<&Path>) -> anyhow::Result<()> {
     let home = Home::find(dir)?;
     let journal = Place::of(&home).open(&home)?;
     interruptible("removing", move |progress| {
         journal.prune(before, progress).map_err(told)
     })
     .await?;
-    output::line(&format!("entries below {before} are gone"))?;
-    Ok(())
+    let kept = json!({ "first": before });
+    Ok(output::either(as_json, &kept, || {
+        format!("entries below {before} are gone")
+    })?)
 }
 
 /// The folder that was named, or that of the folder's hub.

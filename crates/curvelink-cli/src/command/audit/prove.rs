@@ -4,18 +4,20 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use curvelink_audit::JournalReader;
+use curvelink_audit::{JournalReader, RecipientKey};
 use curvelink_envelope::{Trailer, file};
+use serde_json::json;
 
-use super::{folder, record, told};
+use super::{entries, folder, record, told};
 use crate::args::audit::AuditProveArgs;
 use crate::exit::{Exit, failure, usage};
 use crate::output;
 
 pub(super) fn run(args: &AuditProveArgs, dir: Option<&Path>) -> anyhow::Result<()> {
     let reader = JournalReader::open(&folder(args.journal.as_deref(), dir)?).map_err(told)?;
+    let key = args.reading.key()?;
     let index = match (&args.message, args.index) {
-        (Some(message), _) => of_message(&reader, message)?,
+        (Some(message), _) => of_message(&reader, message, key.as_ref())?,
         (None, Some(index)) => index,
         (None, None) => return Err(usage("which entry: give its index, or --message")),
     };
@@ -26,16 +28,24 @@ pub(super) fn run(args: &AuditProveArgs, dir: Option<&Path>) -> anyhow::Result<(
         let shown = path.display();
         fs::write(path, entry.octets).with_context(|| format!("cannot write {shown}"))?;
     }
-    Ok(output::line(proof.to_string().trim_end_matches('\n'))?)
+    let proof = proof.to_string();
+    let shown = json!({ "origin": reader.origin(), "index": index, "proof": &proof });
+    Ok(output::either(args.json, &shown, || {
+        proof.trim_end_matches('\n').to_owned()
+    })?)
 }
 
 /// The first entry that tells of a saved message.
-fn of_message(reader: &JournalReader, message: &Path) -> anyhow::Result<u64> {
+fn of_message(
+    reader: &JournalReader,
+    message: &Path,
+    key: Option<&RecipientKey>,
+) -> anyhow::Result<u64> {
     let kept = file::load(message)?;
     let trailer = kept.last().map(|last| Trailer::parse(last));
     let trailer = trailer.context("the message has no envelope")??;
     let digest = output::hex(&trailer.statement_digest());
-    for entry in reader.entries(reader.range()) {
+    for entry in entries(reader, reader.range(), key) {
         let entry = entry.map_err(told)?;
         let told_of = record(&entry.octets);
         let told_of = told_of.as_ref().and_then(|record| record.field("digest"));
