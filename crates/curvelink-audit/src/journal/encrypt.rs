@@ -320,6 +320,13 @@ mod tests {
             flipped[at] ^= 1;
             assert_eq!(ours.decrypt(9, &flipped), None, "{at}");
         }
+        // The file of one key under the name of another.
+        let second = Cipher::generate(8).unwrap();
+        fs::rename(layout.data_key(&cipher.id()), layout.data_key(&second.id())).unwrap();
+        let theirs = Decryptor::new(&layout, "o", &key);
+        assert!(theirs.load(&second.id).is_none());
+        fs::rename(layout.data_key(&second.id()), layout.data_key(&cipher.id())).unwrap();
+        theirs.load(&cipher.id).unwrap();
         fs::remove_file(layout.data_key(&cipher.id())).unwrap();
         let mut ours = Decryptor::new(&layout, "o", &key);
         assert_eq!(ours.decrypt(9, &leaf), None, "the day was erased");
