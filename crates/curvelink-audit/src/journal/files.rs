@@ -144,3 +144,19 @@ pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     name.push(ending);
     name.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_too_long_is_not_read_in_part() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("file");
+        write(&path, b"12345")?;
+        assert_eq!(read_bounded(&path, 5)?, b"12345");
+        let error = read_bounded(&path, 4).expect_err("longer");
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        Ok(())
+    }
+}
