@@ -2,7 +2,6 @@
 //! from there.
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::journal::error::{About, JournalError};
-use crate::journal::files;
+use crate::journal::files::{self, Lock};
 use crate::journal::notice::Notice;
 use crate::reader::{JournalReader, parse};
 
@@ -136,7 +135,7 @@ pub struct Witness {
     path: PathBuf,
     cosigner: Cosigner,
     seen: BTreeMap<String, Seen>,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// How far a journal had come.
@@ -161,13 +160,7 @@ impl Witness {
     /// [`ErrorKind::WouldBlock`] while another process has it, [`ErrorKind::InvalidData`] where it
     /// is damaged: a witness that forgot would sign anything.
     pub fn open(path: &Path, cosigner: Cosigner) -> io::Result<Self> {
-        let mut options = files::private();
-        let lock = options.create(true).truncate(false);
-        let lock = lock.open(files::beside(path, ".lock"))?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => ErrorKind::WouldBlock.into(),
-            TryLockError::Error(error) => error,
-        })?;
+        let lock = Lock::take(&files::beside(path, ".lock"))?;
         let octets = files::if_there(files::read_bounded(path, MAX_STATE))?;
         let seen = match octets {
             Some(octets) => serde_json::from_slice(&octets).map_err(|_| ErrorKind::InvalidData)?,

@@ -46,7 +46,7 @@ impl ProgressStore for Progress {
 #[derive(Debug)]
 pub struct ProgressFile {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl ProgressFile {
@@ -70,7 +70,15 @@ impl ProgressFile {
             ),
             TryLockError::Error(error) => error,
         })?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, lock })
+    }
+}
+
+impl Drop for ProgressFile {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that another thread has just forked has the file too,
+        // until it becomes the program that it is to run.
+        let _ = self.lock.unlock();
     }
 }
 

@@ -68,6 +68,31 @@ pub(crate) fn write_private(path: &Path, octets: &[u8]) -> io::Result<()> {
     sync_folder_of(path)
 }
 
+/// A file that one program has at a time. Dropping it gives it free.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Lock {
+    /// Takes hold of the file, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WouldBlock`] while somebody has it.
+    pub(crate) fn take(path: &Path) -> io::Result<Self> {
+        let file = private().create(true).truncate(false).open(path)?;
+        file.try_lock()?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that another thread has just forked has the file too,
+        // until it becomes the program that it is to run.
+        let _ = self.0.unlock();
+    }
+}
+
 /// To write a file that its owner alone may read.
 pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();

@@ -1,7 +1,6 @@
 //! The journal without its thread: one owner, who writes entries and lets time pass.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,7 +11,7 @@ use super::checkpoints::CheckpointLog;
 use super::encrypt::Cipher;
 use super::epoch::{EpochKey, KeyFile};
 use super::error::{About, AppendError, JournalError};
-use super::files;
+use super::files::{self, Lock};
 use super::layout::{Layout, State};
 use super::notice::{Notice, Stamp};
 use super::settings::{Durability, JournalSettings};
@@ -56,7 +55,7 @@ pub(crate) struct Log {
     /// What was written of the journal itself and nobody has been told.
     pub(super) notices: Vec<Record>,
     /// Held as long as the journal is.
-    pub(super) _lock: File,
+    pub(super) _lock: Lock,
 }
 
 /// When things happened last, by the clock that does not jump.

@@ -1,6 +1,6 @@
 //! Making a journal, and opening one after whatever the last run left.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, absolute};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use curvelink_tlog::{Checkpoint, Note, VerifyingNoteKey, leaf_hash};
 use super::checkpoints::{self, CheckpointLog};
 use super::epoch::{EpochKey, KeyFile};
 use super::error::{About, Damage, JournalError, KeyProblem};
-use super::files;
+use super::files::{self, Lock};
 use super::layout::{Layout, State};
 use super::log::{Log, Times};
 use super::notice::{Notice, Stamp};
@@ -118,7 +118,7 @@ impl Log {
         state: State,
         keys: KeyFile,
         key: EpochKey,
-        lock: File,
+        lock: Lock,
         found: Found,
         settings: JournalSettings,
         clock: Arc<dyn Clock>,
@@ -215,17 +215,10 @@ pub(crate) fn read_state(layout: &Layout) -> Result<State, JournalError> {
     }
 }
 
-fn lock(layout: &Layout) -> Result<File, JournalError> {
-    let mut options = files::private();
-    let lock = options
-        .create(true)
-        .truncate(false)
-        .open(layout.lock())
-        .about("lock")?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(JournalError::InUse),
-        Err(TryLockError::Error(error)) => Err(error).about("lock"),
+fn lock(layout: &Layout) -> Result<Lock, JournalError> {
+    match Lock::take(&layout.lock()) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(JournalError::InUse),
+        taken => taken.about("lock"),
     }
 }
 
