@@ -103,7 +103,8 @@ impl JournalReader {
     pub fn witness_request(&self, old: u64, epoch: u64) -> Result<WitnessRequest, JournalError> {
         let malformed = |_| JournalError::Range;
         let mut certificates = Vec::new();
-        for epoch in (epoch + 1..).take(MAX_CERTIFICATES) {
+        // The number may be anything that a witness says.
+        for epoch in (epoch.saturating_add(1)..=u64::MAX).take(MAX_CERTIFICATES) {
             let path = self.layout.certificate(epoch);
             let octets = files::if_there(files::read_bounded(&path, MAX_KEY_FILE)).about("keys")?;
             let Some(octets) = octets else { break };
@@ -314,7 +315,8 @@ impl Seen {
         let certified = certified.map_err(|_| WitnessError::Certificate)?;
         match Notice::read(entry) {
             Some(Notice::Epoch { epoch, key })
-                if epoch == self.epoch + 1 && certified.head.size == proof.index + 1 =>
+                if self.epoch.checked_add(1) == Some(epoch)
+                    && certified.head.size == proof.index + 1 =>
             {
                 Ok(Self {
                     epoch,

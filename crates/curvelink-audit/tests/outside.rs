@@ -267,6 +267,13 @@ fn a_witness_goes_neither_back_nor_on_with_a_key_whose_time_is_over() {
     let (size, epoch) = witness.known(ORIGIN).unwrap();
     journal.close().unwrap();
 
+    // A witness may say any numbers.
+    let reader = place.reader();
+    assert!(reader.witness_request(u64::MAX, 0).is_err());
+    for epoch in [u64::MAX - 1, u64::MAX] {
+        let request = reader.witness_request(size, epoch).unwrap();
+        assert!(request.certificates.is_empty());
+    }
     let mut back = early;
     back.old = size;
     let elsewhere = Err(WitnessError::Elsewhere { size, epoch });

@@ -360,7 +360,10 @@ fn check_wal(
         }
     }
     if contents.rest_was_whole {
-        let index = contents.records.last().map_or(size, |(index, _)| index + 1);
+        let index = contents
+            .records
+            .last()
+            .map_or(size, |(index, _)| index.saturating_add(1));
         return Err(damaged(index, "is damaged in what had reached the disk"));
     }
     Ok(unsealed)
