@@ -34,7 +34,7 @@ use crate::source::Source;
 const CONFIG: &str = "witness.toml";
 /// The ZAP domain that hubs enter.
 pub(super) const DOMAIN: &str = "witness";
-const MAX_LOGS: u64 = 1 << 20;
+const MAX_LOGS: usize = 1 << 20;
 
 /// A witness' folder.
 #[derive(Clone, Debug)]
@@ -154,12 +154,13 @@ impl Folder {
     pub(super) fn logs(&self) -> anyhow::Result<Vec<VerifyingNoteKey>> {
         let path = self.logs_path();
         let cannot = || path.display().to_string();
-        let file = OwnedFile::open(&path).and_then(|file| file.check_writers());
-        file.map_err(|problem| usage(format!("{}: {problem}", cannot())))?;
-        if fs::metadata(&path).with_context(cannot)?.len() > MAX_LOGS {
-            return Err(usage(format!("{} is too long", cannot())));
-        }
-        let text = fs::read_to_string(&path).with_context(cannot)?;
+        let read = || {
+            let file = OwnedFile::open(&path)?;
+            file.check_writers()?;
+            file.read(MAX_LOGS)
+        };
+        let octets = read().map_err(|problem| usage(format!("{} {problem}", cannot())))?;
+        let text = str::from_utf8(&octets).with_context(cannot)?;
         let mut logs = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
